@@ -1,0 +1,53 @@
+# All that a machine needs beforehand is Python 3.11 or newer, make, and a package index.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+UV_VERSION := 0.13.9
+# The machine's Python, or another of its Pythons that is new enough; `make PYTHON=...` names one.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
+
+export UV_PYTHON_DOWNLOADS := never
+ifdef CI
+export UV_NO_PROGRESS := 1
+endif
+UV := .uv/bin/uv
+RUN := .venv/bin/
+
+.PHONY: help
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: .venv/synced ## Start the API and the dashboard on this machine, with a sample photo to try
+	@exec $(RUN)python scripts/run.py
+
+.PHONY: test
+test: .venv/synced ## Run the whole test suite
+	$(RUN)python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+.PHONY: check
+check: .venv/synced ## Check format, lint, types and the direction of imports
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+	$(RUN)lint-imports
+	$(UV) lock --check
+
+.PHONY: format
+format: .venv/synced ## Format the code and mend what the linter can
+	$(RUN)ruff check --fix .
+	$(RUN)ruff format .
+
+.PHONY: bench
+bench: .venv/synced ## Measure speed and memory, as ratios within one run
+	$(RUN)python scripts/bench.py
+
+$(UV):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -m venv .uv || { rm -rf .uv; echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { rm -rf .uv; exit 1; }
+
+.venv/synced: $(UV) uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml)
+	$(UV) sync --locked --all-packages --python .uv/bin/python
+	@touch $@

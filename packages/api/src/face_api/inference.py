@@ -1,0 +1,163 @@
+"""Runs the engine outside the event loop's process.
+
+dlib holds Python's global lock while a network runs, for seconds: in a thread it would stop every other request. So
+each worker is a process with an engine of its own; a runtime that releases the lock can be given threads instead,
+behind the same `Analyser`.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Protocol
+
+from face_api.settings import Settings
+from face_engine.errors import InferenceError
+from face_engine.pipeline import FaceEngine
+from face_engine.runtimes import Device, create_runtime
+from face_engine.types import Analysis
+
+
+class Analyser(Protocol):
+    """What the services need of the engine."""
+
+    encoder_id: str
+
+    async def analyse(self, image_bytes: bytes) -> Analysis:
+        """Find and encode the faces of a photo.
+
+        Raises:
+            ImageError: the bytes are no photo that can be analysed.
+            InferenceError: the networks failed; says nothing of the photo.
+        """
+        ...
+
+
+class WorkerLostError(InferenceError):
+    """A worker process died (out of memory, most often). The photo may be tried again."""
+
+    reason = "inference_worker_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """What a worker needs to build its engine."""
+
+    runtime: str
+    device: Device
+    upsample: int
+    max_detection_pixels: int
+    max_pixels: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "EngineConfig":
+        return cls(
+            settings.runtime,
+            settings.device,
+            settings.upsample,
+            settings.max_detection_pixels,
+            settings.max_image_pixels,
+        )
+
+
+class InferencePool:
+    """A fixed number of worker processes, each with a loaded engine. `start` before the first photo."""
+
+    def __init__(self, config: EngineConfig, workers: int) -> None:
+        self._config = config
+        self._workers = workers
+        self._executor: ProcessPoolExecutor | None = None
+        self.encoder_id = ""
+
+    async def start(self) -> None:
+        """Start the workers and wait until their networks are loaded.
+
+        Raises:
+            FaceEngineError: the engine cannot be built; says why.
+        """
+        executor = self._new_executor()
+        self._executor = executor
+        try:
+            # One task a worker: each takes as long as loading does, so no worker gets two.
+            ids = await asyncio.gather(
+                *(asyncio.wrap_future(executor.submit(_encoder_id)) for _ in range(self._workers))
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.encoder_id = ids[0]
+
+    async def analyse(self, image_bytes: bytes) -> Analysis:
+        executor = self._executor
+        if executor is None:
+            raise InferenceError("the inference pool is not running")
+        try:
+            return await asyncio.wrap_future(executor.submit(_analyse, image_bytes))
+        except BrokenProcessPool as error:
+            if self._executor is executor:
+                self._executor = self._new_executor()
+                executor.shutdown(wait=False)
+            raise WorkerLostError("a worker process died; a new one is starting") from error
+
+    def close(self) -> None:
+        """Stop the workers; a photo that is being analysed is finished, one that waits is not begun."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _new_executor(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(self._config,),
+        )
+
+
+# What follows runs in the worker processes.
+
+_config: EngineConfig | None = None
+_engine: FaceEngine | None = None
+
+
+def _start_worker(config: EngineConfig) -> None:
+    global _config  # noqa: PLW0603 - a worker process has one engine, and an executor offers no other place for it
+    _config = config
+    # Ctrl-C reaches the whole process group; the server decides when its workers stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _load_engine() -> FaceEngine:
+    # Loaded by the first task rather than by the initializer: there an error would only break the pool, unexplained.
+    global _engine  # noqa: PLW0603 - see _start_worker
+    if _engine is None:
+        if _config is None:
+            raise InferenceError("the worker was not given its configuration")
+        _engine = FaceEngine(
+            create_runtime(_config.runtime, _config.device),
+            upsample=_config.upsample,
+            max_detection_pixels=_config.max_detection_pixels,
+            max_pixels=_config.max_pixels,
+        )
+    return _engine
+
+
+def _encoder_id() -> str:
+    return _load_engine().runtime.encoder_id
+
+
+def _analyse(image_bytes: bytes) -> Analysis:
+    return _load_engine().analyse(image_bytes)

@@ -1,0 +1,69 @@
+"""The two endpoints of the specification. Its outcomes are all HTTP 200; only what is none of them has a status."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from face_api.requests import UnreadMessageError, parse_analysis, parse_enrollment, read_message
+from face_api.responses import FAIL, SUCCESS, UnreadMessageResponse, details, refusal_body, verdicts_body
+from face_api.services.analysis import AnalysisService
+from face_api.services.enrollment import EnrollmentService
+from face_api.services.photos import RefusalError
+from face_api.settings import Settings
+from face_api.store import StoreUnavailableError
+from face_engine.errors import FaceEngineError
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[str | None, bytes], Awaitable[Response]]
+
+
+def spec_routes(settings: Settings, enrollment: EnrollmentService, analysis: AnalysisService) -> list[Route]:
+    """Return both endpoints, each with and without its trailing slash."""
+
+    async def enroll(content_type: str | None, message: bytes) -> Response:
+        fields = parse_enrollment(content_type, message)
+        result = await enrollment.enroll(fields.company, fields.user, fields.profile, fields.image)
+        return JSONResponse(SUCCESS, headers=details(result.reason, result.timings_ms))
+
+    async def analyse(content_type: str | None, message: bytes) -> Response:
+        fields = parse_analysis(content_type, message)
+        result = await analysis.analyse(fields.company, fields.user, fields.image)
+        body = verdicts_body(comparison.verdict for comparison in result.comparisons)
+        return JSONResponse(body, headers=details("compared", result.timings_ms))
+
+    return [
+        Route(path, _Endpoint(settings, handler).answer, methods=["POST"])
+        for name, handler in (("/enrollment_img", enroll), ("/analy_img", analyse))
+        for path in (name, name + "/")
+    ]
+
+
+class _Endpoint:
+    """Reads the message, and turns whatever happens into one of the contract's answers."""
+
+    def __init__(self, settings: Settings, handler: Handler) -> None:
+        self._settings = settings
+        self._handler = handler
+
+    async def answer(self, request: Request) -> Response:
+        try:
+            message = await read_message(request, self._settings.max_message_bytes, self._settings.message_timeout_s)
+            return await self._handler(request.headers.get("content-type"), message)
+        except UnreadMessageError as refusal:
+            return UnreadMessageResponse(_refuse(refusal))
+        except RefusalError as refusal:
+            return _refuse(refusal)
+        except StoreUnavailableError:
+            logger.exception("the store failed")
+            return JSONResponse(FAIL, 503, details("store_unavailable"))
+        except FaceEngineError as error:
+            logger.exception("the engine failed")
+            return JSONResponse(FAIL, 503, details(error.reason))
+
+
+def _refuse(refusal: RefusalError) -> JSONResponse:
+    return JSONResponse(refusal_body(refusal.reason), headers=details(refusal.reason))

@@ -1,0 +1,1 @@
+"""The use cases: enroll a photo, analyse a photo. They know nothing of HTTP."""

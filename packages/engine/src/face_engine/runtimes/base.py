@@ -1,0 +1,46 @@
+"""The interface of a runtime."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from face_engine.types import AlignedFace, Box, Chip, Detection, ImageRGB
+
+Device = Literal["cpu", "cuda"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """Whether a runtime can use a device; `detail` says what there is, or what is missing."""
+
+    device: Device
+    available: bool
+    detail: str
+
+
+class Runtime(Protocol):
+    """Executes the networks. Safe to call from several threads."""
+
+    name: str
+    device: Device
+    encoder_id: str
+    """Names weights, preprocessing and precision of `encode`: templates compare only where it is equal."""
+
+    def detect(self, image_rgb: ImageRGB, upsample: int) -> list[Detection]:
+        """Find faces in (H, W, 3) uint8 RGB, its sides doubled `upsample` times; by falling confidence.
+
+        Neither side may be shorter than detection.MIN_DETECTOR_SIDE after upsampling.
+        """
+        ...
+
+    def align(self, image_rgb: ImageRGB, boxes: Sequence[Box]) -> list[AlignedFace]:
+        """Locate five landmarks in each box of the image and cut the chips."""
+        ...
+
+    def encode(self, chips: Sequence[Chip]) -> npt.NDArray[np.float32]:
+        """Encode n chips to (n, 128) float32; n may be 0."""
+        ...
