@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from face_api.responses import FAIL, REASON_HEADER, TIMING_HEADER, UnreadMessageResponse, details
 
 REQUEST_ID_HEADER = "X-Request-ID"
+HEALTH_PATH = "/healthz"
 RETRY_AFTER_S = 1
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -55,7 +56,9 @@ class RequestMiddleware:
                 raise  # the answer had begun: only the server can end the connection
             await JSONResponse(FAIL, 500, details("internal_error"))(scope, receive, send_and_note)
         finally:
-            logger.info(
+            # Health checks come every few seconds for ever.
+            logger.log(
+                logging.DEBUG if scope["method"] == "GET" and scope["path"] == HEALTH_PATH else logging.INFO,
                 "request_id=%s method=%s path=%r status=%d reason=%s ms=%.1f",
                 request_id,
                 scope["method"],

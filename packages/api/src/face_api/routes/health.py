@@ -6,6 +6,7 @@ from starlette.routing import Route
 
 from face_api import __version__
 from face_api.inference import Analyser
+from face_api.middleware import HEALTH_PATH
 from face_api.settings import Settings
 
 
@@ -24,4 +25,4 @@ def health_routes(settings: Settings, analyser: Analyser) -> list[Route]:
             }
         )
 
-    return [Route("/healthz", healthz, methods=["GET"])]
+    return [Route(HEALTH_PATH, healthz, methods=["GET"])]
