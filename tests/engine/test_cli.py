@@ -1,0 +1,127 @@
+"""face-engine as a person and a program use it: a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.photos import collage, jpeg, noise, portrait
+
+PROGRAM = Path(sys.executable).with_name("face-engine")
+
+
+def run(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "obama.jpg").write_bytes(jpeg(portrait("obama.jpg")))
+    (folder / "obama2.jpg").write_bytes(jpeg(portrait("obama2.jpg")))
+    (folder / "biden.jpg").write_bytes(jpeg(portrait("biden.jpg")))
+    (folder / "both.jpg").write_bytes(jpeg(collage(["obama.jpg", "biden.jpg"])))
+    (folder / "nobody.jpg").write_bytes(jpeg(noise()))
+    (folder / "text.jpg").write_text("no photo")
+    return folder
+
+
+def test_detect_prints_one_json_line_per_image(photos: Path) -> None:
+    result = run("detect", "both.jpg", "nobody.jpg", "--upsample", "0", "--json", cwd=photos)
+    assert (result.returncode, result.stderr) == (0, "")
+    both, nobody = map(json.loads, result.stdout.splitlines())
+    assert list(both) == ["image", "width", "height", "faces"]
+    assert (both["image"], both["height"], len(both["faces"])) == ("both.jpg", 320, 2)
+    assert (nobody["image"], nobody["faces"]) == ("nobody.jpg", [])
+    for face in both["faces"]:
+        assert list(face) == ["box", "confidence", "landmarks", "template"]
+        left, top, right, bottom = face["box"]
+        assert left < right
+        assert top < bottom
+        assert face["confidence"] > 0
+        assert [len(point) for point in face["landmarks"]] == [2] * 5
+        assert len(face["template"]) == 128
+
+
+def test_detect_goes_on_after_a_bad_file_and_says_which(photos: Path) -> None:
+    result = run("detect", "text.jpg", "missing.jpg", ".", "obama.jpg", "--upsample", "0", cwd=photos)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "face-engine: text.jpg: not a JPEG or PNG file",
+        "face-engine: missing.jpg: No such file or directory",
+        "face-engine: .: Is a directory",
+    ]
+    assert result.stdout.startswith("obama.jpg: 256 x 320, 1 face, ")
+    assert "confidence" in result.stdout
+
+
+@pytest.mark.parametrize(("other", "verdict"), [("obama2.jpg", "match"), ("biden.jpg", "dismatch")])
+def test_compare_tells_distance_tolerance_and_verdict(photos: Path, other: str, verdict: str) -> None:
+    result = run("compare", "obama.jpg", other, "--upsample", "0", "--json", cwd=photos)
+    answer = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert list(answer) == ["distance", "tolerance", "verdict"]
+    assert (answer["verdict"], answer["tolerance"]) == (verdict, 0.6)
+    assert (answer["distance"] <= 0.6) is (verdict == "match")
+
+
+def test_compare_for_people_obeys_the_tolerance(photos: Path) -> None:
+    result = run("compare", "obama.jpg", "obama2.jpg", "--upsample", "0", "--tolerance", "0.1", cwd=photos)
+    assert result.returncode == 0
+    assert result.stdout.startswith("dismatch: distance 0.4")
+    assert result.stdout.endswith(" > tolerance 0.1\n")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("nobody.jpg", "nobody.jpg: no face was found"),
+        ("both.jpg", "both.jpg: 2 faces were found where exactly one is wanted"),
+        ("text.jpg", "text.jpg: not a JPEG or PNG file"),
+    ],
+)
+def test_compare_has_no_verdict_on_other_photos(photos: Path, other: str, message: str) -> None:
+    result = run("compare", other, "obama.jpg", "--upsample", "0", cwd=photos)
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"face-engine: {message}\n")
+
+
+def test_cuda_is_never_replaced_by_the_cpu(photos: Path) -> None:
+    report = json.loads(run("doctor", "--json").stdout)
+    devices = {device["device"]: device for device in report["runtimes"][0]["devices"]}
+    if devices["cuda"]["available"]:
+        pytest.skip("this dlib has CUDA and a GPU")
+    result = run("detect", "obama.jpg", "--device", "cuda", cwd=photos)
+    assert (result.returncode, result.stdout) == (3, "")
+    assert result.stderr == f"face-engine: {devices['cuda']['detail']}\n"
+
+
+def test_wrong_usage_is_status_2() -> None:
+    assert run("detect").returncode == 2
+    assert run("detect", "x.jpg", "--upsample", "9").returncode == 2
+    assert "Traceback" not in run("nonsense").stderr
+
+
+def test_help_names_the_commands() -> None:
+    result = run("--help")
+    assert result.returncode == 0
+    assert all(command in result.stdout for command in ("detect", "compare", "doctor"))
+
+
+def test_doctor_reports_versions_runtimes_devices_and_weights() -> None:
+    result = run("doctor", "--json")
+    report = json.loads(result.stdout)
+    assert (result.returncode, report["ok"]) == (0, True)
+    assert report["versions"]["face-recognition"] == "1.3.0"
+    assert [(runtime["name"], runtime["default"]) for runtime in report["runtimes"]] == [("reference", True)]
+    assert all(file["ok"] and file["sha256"] == file["expected_sha256"] for file in report["weights"])
+    assert run("doctor").stdout.endswith("Ready.\n")
+
+
+def test_a_closed_pipe_is_no_traceback() -> None:
+    command = f"{PROGRAM} doctor --json | true"
+    result = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,91 @@
+"""A real `face-api serve` on a free port of this machine."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
+REQUEST_TIMEOUT_S = 240.0
+
+FORM = {"company": "withmind", "id": "tamy"}
+
+
+class Server:
+    """A running server, its log, and a client for it."""
+
+    def __init__(self, data_dir: Path, **settings: object) -> None:
+        self.log: list[str] = []
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FACE_API_")}
+        environment |= {f"FACE_API_{name.upper()}": str(value) for name, value in settings.items()}
+        program = Path(sys.executable).with_name("face-api")
+        self.process = subprocess.Popen(
+            [str(program), "serve", "--port", "0", "--data-dir", str(data_dir)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        self.port = self._wait_for_port()
+        self.client = httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=REQUEST_TIMEOUT_S)
+
+    def _read_log(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log.append(line)
+
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", "".join(self.log)):
+                return int(found[1])
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.process.kill()
+        raise AssertionError("the server did not start:\n" + "".join(self.log))
+
+    def enroll(self, image: bytes | None, **fields: str) -> httpx2.Response:
+        return self.post("/enrollment_img/", image, **fields)
+
+    def analyse(self, image: bytes | None, **fields: str) -> httpx2.Response:
+        return self.post("/analy_img/", image, **fields)
+
+    def post(self, path: str, image: bytes | None, **fields: str) -> httpx2.Response:
+        files = None if image is None else {"image": ("test_img.jpg", image)}
+        return self.client.post(path, data=FORM | fields, files=files)
+
+    def stop(self) -> int:
+        """Stop as an operator does, and return the exit status."""
+        self.client.close()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_TIMEOUT_S)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self._reader.join()
+            if self.process.stderr:
+                self.process.stderr.close()
+
+
+@contextmanager
+def running_server(data_dir: Path, **settings: object) -> Iterator[Server]:
+    """Run a server for the block; it must stop cleanly, and must not have logged a traceback."""
+    server = Server(data_dir, **settings)
+    try:
+        yield server
+    finally:
+        status = server.stop()
+    assert status == 0, "".join(server.log)
+    assert not any("Traceback" in line for line in server.log), "".join(server.log)
