@@ -32,12 +32,15 @@ check: .venv/synced ## Check format, lint, types and the direction of imports
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports
-	$(UV) lock --check
 
 .PHONY: format
 format: .venv/synced ## Format the code and mend what the linter can
 	$(RUN)ruff check --fix .
 	$(RUN)ruff format .
+
+.PHONY: torture
+torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each
+	$(RUN)python -m pytest -n 2 --hypothesis-profile torture tests/engine/test_images.py tests/engine/test_detection.py tests/api/test_requests.py $(ARGS)
 
 .PHONY: bench
 bench: .venv/synced ## Measure speed and memory, as ratios within one run

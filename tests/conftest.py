@@ -1,9 +1,14 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from face_engine.pipeline import FaceEngine
 from face_engine.runtimes import create_runtime
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("torture", deadline=None, max_examples=50_000)
+settings.load_profile("default")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

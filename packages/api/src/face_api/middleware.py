@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from face_api.responses import FAIL, REASON_HEADER, TIMING_HEADER, UnreadMessageResponse, details
+from face_api.responses import FAIL, REASON_HEADER, TIMING_HEADER, LastResponse, details
 
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATH = "/healthz"
@@ -83,7 +83,7 @@ class InFlightLimitMiddleware:
             return
         if self._in_flight >= self._limit:
             headers = details("overloaded") | {"Retry-After": str(RETRY_AFTER_S)}
-            await UnreadMessageResponse(JSONResponse(FAIL, 503, headers))(scope, receive, send)
+            await LastResponse(JSONResponse(FAIL, 503, headers))(scope, receive, send)
             return
         self._in_flight += 1
         try:

@@ -50,29 +50,29 @@ class Form:
     files: dict[str, list[bytes]] = field(default_factory=dict)
 
 
-class UnreadMessageError(RefusalError):
-    """A refusal given before the whole message was read: the connection cannot serve another request."""
+class BrokenMessageError(RefusalError):
+    """The message was not read to its end, or is no form: where the next one begins is anybody's guess."""
 
 
 async def read_message(request: Request, max_bytes: int, timeout_s: float) -> bytes:
     """Read the whole message.
 
     Raises:
-        UnreadMessageError: it is, or says that it is, larger than `max_bytes`; or it did not arrive in time.
+        BrokenMessageError: it is, or says that it is, larger than `max_bytes`; or it did not arrive in time.
         RefusalError: the client went away before its end.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > max_bytes:
-        raise UnreadMessageError("message_too_large")
+        raise BrokenMessageError("message_too_large")
     message = bytearray()
     try:
         with anyio.fail_after(timeout_s):
             async for chunk in request.stream():
                 if len(message) + len(chunk) > max_bytes:
-                    raise UnreadMessageError("message_too_large")
+                    raise BrokenMessageError("message_too_large")
                 message += chunk
     except TimeoutError as error:
-        raise UnreadMessageError("message_incomplete") from error
+        raise BrokenMessageError("message_incomplete") from error
     except ClientDisconnect as error:
         raise RefusalError("message_incomplete") from error
     return bytes(message)
@@ -104,16 +104,16 @@ def parse_form(content_type: str | None, message: bytes) -> Form:
     media_type, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if media_type != b"multipart/form-data" or not boundary:
-        raise RefusalError("form_invalid")
+        raise BrokenMessageError("form_invalid")
     collector = _FormCollector()
     try:
         parser = MultipartParser(boundary, collector.callbacks())
         parser.write(message)
         parser.finalize()
     except FormParserError as error:
-        raise RefusalError("form_invalid") from error
+        raise BrokenMessageError("form_invalid") from error
     if not collector.ended:
-        raise RefusalError("form_invalid")
+        raise BrokenMessageError("form_invalid")
     return collector.form
 
 
@@ -143,7 +143,7 @@ class _FormCollector:
     def _begin_part(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise RefusalError("form_invalid")
+            raise BrokenMessageError("form_invalid")
         self._disposition = b""
         self._data = bytearray()
 
@@ -164,7 +164,7 @@ class _FormCollector:
     def _end_part(self) -> None:
         disposition, options = parse_options_header(self._disposition)
         if disposition != b"form-data" or b"name" not in options:
-            raise RefusalError("form_invalid")
+            raise BrokenMessageError("form_invalid")
         name = options[b"name"].decode("utf-8", "replace")
         extended_name = re.search(rb";\s*filename\*\s*=", self._disposition, re.IGNORECASE) is not None
         data = bytes(self._data)

@@ -52,11 +52,11 @@ def details(reason: str, timings_ms: Mapping[str, float] | None = None) -> dict[
     return headers
 
 
-class UnreadMessageResponse(Response):
-    """An answer given before the message was read: sent at once, then the connection ends.
+class LastResponse(Response):
+    """An answer after which the connection ends, because the message was not read, or not what its head said.
 
-    A connection that is closed with bytes unread is reset, and a reset can destroy the answer on its way. So what the
-    client still sends is received and thrown away for a while, bounded in bytes and time.
+    A connection that is closed with bytes unread is reset, and a reset can destroy the answer on its way. So the answer
+    is sent at once, and what the client still sends is thrown away for a while, bounded in bytes and time.
     """
 
     def __init__(self, response: JSONResponse) -> None:
@@ -76,6 +76,6 @@ async def _drain(receive: Receive) -> None:
     with anyio.move_on_after(DRAIN_S):
         while drained < DRAIN_BYTES:
             message = await receive()
-            if message["type"] != "http.request" or not message.get("more_body", False):
+            if message["type"] == "http.disconnect":
                 return
             drained += len(message.get("body", b""))

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from face_engine.images import IMAGE_TYPES, MAX_PIXELS, ImageType
 from face_engine.matching import DEFAULT_TOLERANCE
 from face_engine.pipeline import DEFAULT_UPSAMPLE
-from face_engine.runtimes import DEFAULT_RUNTIME, Device
+from face_engine.runtimes import DEFAULT_RUNTIME, Device, RuntimeName
 
 PREFIX = "FACE_API_"
 
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     tolerance: float = Field(DEFAULT_TOLERANCE, ge=0)
     references_per_user: int = Field(5, ge=1)
 
-    runtime: str = DEFAULT_RUNTIME
+    runtime: RuntimeName = DEFAULT_RUNTIME
     device: Device = "cpu"
     upsample: int = Field(DEFAULT_UPSAMPLE, ge=0, le=2)
     max_detection_pixels: int = Field(1_200_000, ge=10_000)

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from face_api.requests import UnreadMessageError, parse_analysis, parse_enrollment, read_message
-from face_api.responses import FAIL, SUCCESS, UnreadMessageResponse, details, refusal_body, verdicts_body
+from face_api.requests import BrokenMessageError, parse_analysis, parse_enrollment, read_message
+from face_api.responses import FAIL, SUCCESS, LastResponse, details, refusal_body, verdicts_body
 from face_api.services.analysis import AnalysisService
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import RefusalError
@@ -53,8 +53,8 @@ class _Endpoint:
         try:
             message = await read_message(request, self._settings.max_message_bytes, self._settings.message_timeout_s)
             return await self._handler(request.headers.get("content-type"), message)
-        except UnreadMessageError as refusal:
-            return UnreadMessageResponse(_refuse(refusal))
+        except BrokenMessageError as refusal:
+            return LastResponse(_refuse(refusal))
         except RefusalError as refusal:
             return _refuse(refusal)
         except StoreUnavailableError:

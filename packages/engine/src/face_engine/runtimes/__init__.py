@@ -1,7 +1,7 @@
 """What executes the networks. `create_runtime` is the only place that knows them all."""
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 from face_engine.errors import RuntimeUnavailableError
 from face_engine.runtimes import reference
@@ -14,17 +14,19 @@ __all__ = [
     "Device",
     "DeviceStatus",
     "Runtime",
+    "RuntimeName",
     "create_runtime",
     "device_status",
 ]
+
+RuntimeName = Literal["reference"]
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
+DEFAULT_RUNTIME: RuntimeName = "reference"
 
 _CONSTRUCTORS: dict[str, Callable[[Device], Runtime]] = {"reference": reference.ReferenceRuntime}
 _DEVICE_STATUS: dict[str, Callable[[Device], DeviceStatus]] = {"reference": reference.device_status}
 
 _Entry = TypeVar("_Entry")
-
-RUNTIMES = tuple(_CONSTRUCTORS)
-DEFAULT_RUNTIME = "reference"
 
 
 def create_runtime(name: str = DEFAULT_RUNTIME, device: Device = "cpu") -> Runtime:

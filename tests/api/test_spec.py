@@ -1,0 +1,277 @@
+"""The two endpoints with planted faces: every outcome's body, status and reason. Real faces are in end_to_end."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from face_api.app import create_app
+from face_api.settings import Settings
+from face_api.store import EnrollmentStore, StoreUnavailableError
+from face_engine.errors import ImageTruncatedError, InferenceError
+from face_engine.types import Analysis
+from support.fakes import FakeAnalyser, face
+
+FIELDS = {"company": "withmind", "id": "tamy"}
+SIZE_ERROR = {"result": {"message": "Fail", "reason": "img_size_err"}}
+TYPE_ERROR = {"result": {"message": "Fail", "reason": "File type err"}}
+UNREGISTERED = {"result": {"result": "unregistered user"}}
+SUCCESS, FAIL = {"result": "Success"}, {"result": "Fail"}
+
+
+def photo(tag: str, size: int = 300_000) -> bytes:
+    """Return bytes that begin as a JPEG does; the planted analyser tells what they show."""
+    return (b"\xff\xd8\xff" + tag.encode()).ljust(size, b"\0")
+
+
+TAMY, TAMY_AGAIN, STRANGER, CROWD, EMPTY = (photo(tag) for tag in ("tamy", "again", "stranger", "crowd", "empty"))
+
+
+@pytest.fixture
+def analyser() -> FakeAnalyser:
+    fake = FakeAnalyser()
+    fake.plant(TAMY, face(0.0))
+    fake.plant(TAMY_AGAIN, face(0.5))
+    fake.plant(STRANGER, face(0.75))
+    fake.plant(CROWD, face(0.9, left=500), face(0.1, left=10), face(2.0, left=250))
+    fake.plant(EMPTY)
+    return fake
+
+
+@pytest.fixture
+def client(tmp_path: Path, analyser: FakeAnalyser) -> Iterator[TestClient]:
+    with TestClient(create_app(Settings(data_dir=tmp_path), analyser)) as client:
+        yield client
+
+
+def enroll(client: TestClient, image: bytes, **fields: str) -> Response:
+    return post(client, "/enrollment_img/", image, **fields)
+
+
+def analyse(client: TestClient, image: bytes, **fields: str) -> Response:
+    return post(client, "/analy_img/", image, **fields)
+
+
+def post(client: TestClient, path: str, image: bytes, **fields: str) -> Response:
+    response: Response = client.post(path, data=FIELDS | fields, files={"image": ("test_img.jpg", image)})
+    return response
+
+
+def check(response: Response, body: dict[str, Any], reason: str, status: int = 200) -> None:
+    assert (response.json(), response.headers["x-face-reason"], response.status_code) == (body, reason, status)
+
+
+def test_enrolled(client: TestClient) -> None:
+    check(enroll(client, TAMY, gender="0", age="28"), SUCCESS, "enrolled")
+
+
+@pytest.mark.parametrize(
+    ("image", "body", "reason"),
+    [
+        (TAMY_AGAIN, {"result": {"person_1": "match"}}, "compared"),
+        (STRANGER, {"result": {"person_1": "dismatch"}}, "compared"),
+        (CROWD, {"result": {"person_1": "match", "person_2": "dismatch", "person_3": "dismatch"}}, "compared"),
+        (EMPTY, FAIL, "no_face"),
+    ],
+)
+def test_analysed(client: TestClient, image: bytes, body: dict[str, Any], reason: str) -> None:
+    enroll(client, TAMY)
+    check(analyse(client, image), body, reason)
+
+
+def test_the_nearest_of_several_references_decides(client: TestClient) -> None:
+    enroll(client, TAMY)
+    check(analyse(client, STRANGER), {"result": {"person_1": "dismatch"}}, "compared")
+    enroll(client, TAMY_AGAIN)
+    check(analyse(client, STRANGER), {"result": {"person_1": "match"}}, "compared")
+
+
+@pytest.mark.parametrize(("image", "reason"), [(EMPTY, "no_face"), (CROWD, "several_faces")])
+def test_enrollment_wants_exactly_one_face(client: TestClient, image: bytes, reason: str) -> None:
+    check(enroll(client, image), FAIL, reason)
+    check(analyse(client, TAMY), UNREGISTERED, "user_unregistered")
+
+
+@pytest.mark.parametrize("fields", [{"company": "other"}, {"id": "other"}, {"company": "other", "id": "other"}])
+def test_unregistered(client: TestClient, analyser: FakeAnalyser, fields: dict[str, str]) -> None:
+    enroll(client, TAMY)
+    analysed = analyser.analysed
+    check(analyse(client, TAMY, **fields), UNREGISTERED, "user_unregistered")
+    assert analyser.analysed == analysed
+
+
+def test_the_same_bytes_again_are_answered_without_looking_at_them(client: TestClient, analyser: FakeAnalyser) -> None:
+    enroll(client, TAMY)
+    check(enroll(client, TAMY), SUCCESS, "already_enrolled")
+    assert analyser.analysed == 1
+
+
+@pytest.mark.parametrize("path", ["/enrollment_img", "/enrollment_img/", "/analy_img", "/analy_img/"])
+def test_paths_answer_with_and_without_a_slash(client: TestClient, path: str) -> None:
+    enroll(client, TAMY)
+    response = client.post(path, data=FIELDS, files={"image": ("i.jpg", TAMY)}, follow_redirects=False)
+    assert response.status_code == 200
+    assert response.json() in (SUCCESS, {"result": {"person_1": "match"}})
+
+
+@pytest.mark.parametrize("path", ["/enrollment_img/", "/analy_img/"])
+@pytest.mark.parametrize(
+    ("image", "body", "reason"),
+    [
+        (photo("small", 299_999), SIZE_ERROR, "image_too_small"),
+        (photo("large", 512_001), SIZE_ERROR, "image_too_large"),
+        (b"GIF89a".ljust(300_000), TYPE_ERROR, "image_type_unsupported"),
+        (b"GIF89a", TYPE_ERROR, "image_type_unsupported"),  # the type is checked before the size
+        (b"", TYPE_ERROR, "image_type_unsupported"),
+        (photo("broken"), FAIL, "image_truncated"),
+    ],
+)
+def test_photos_that_are_not_taken(
+    client: TestClient, analyser: FakeAnalyser, path: str, image: bytes, body: dict[str, Any], reason: str
+) -> None:
+    analyser.planted[photo("broken")] = ImageTruncatedError()
+    enroll(client, TAMY)
+    check(post(client, path, image), body, reason)
+
+
+@pytest.mark.parametrize("size", [300_000, 512_000])
+def test_both_ends_of_the_size_band_are_taken(client: TestClient, analyser: FakeAnalyser, size: int) -> None:
+    image = photo("edge", size)
+    analyser.plant(image, face(0.0))
+    check(enroll(client, image), SUCCESS, "enrolled")
+    check(analyse(client, image), {"result": {"person_1": "match"}}, "compared")
+
+
+def test_fields_come_before_the_photo(client: TestClient) -> None:
+    check(enroll(client, b"GIF89a", id="UPPER"), FAIL, "id_invalid")
+    check(analyse(client, b"GIF89a", company="nobody"), TYPE_ERROR, "image_type_unsupported")
+
+
+def test_limits_are_settings(tmp_path: Path, analyser: FakeAnalyser) -> None:
+    settings = Settings(
+        data_dir=tmp_path, min_image_bytes=0, max_image_bytes=10, max_message_bytes=1000, image_types=("png",)
+    )
+    with TestClient(create_app(settings, analyser)) as client:
+        check(enroll(client, TAMY[:10]), TYPE_ERROR, "image_type_unsupported")
+        check(enroll(client, b"\x89PNG\r\n\x1a\n123"), SIZE_ERROR, "image_too_large")
+        check(enroll(client, bytes(1000)), SIZE_ERROR, "message_too_large")
+
+
+def test_the_tolerance_is_a_setting(tmp_path: Path, analyser: FakeAnalyser) -> None:
+    with TestClient(create_app(Settings(data_dir=tmp_path, tolerance=0.4), analyser)) as client:
+        enroll(client, TAMY)
+        check(analyse(client, TAMY_AGAIN), {"result": {"person_1": "dismatch"}}, "compared")
+
+
+def test_references_of_another_encoder_give_no_verdict(tmp_path: Path, analyser: FakeAnalyser) -> None:
+    with TestClient(create_app(Settings(data_dir=tmp_path), analyser)) as client:
+        enroll(client, TAMY)
+    later = FakeAnalyser()
+    later.encoder_id = "fake/2"
+    later.plant(TAMY, face(0.0, encoder_id="fake/2"))
+    with TestClient(create_app(Settings(data_dir=tmp_path), later)) as client:
+        check(analyse(client, TAMY), FAIL, "references_outdated")
+        check(enroll(client, TAMY), SUCCESS, "enrolled")
+        check(analyse(client, TAMY), {"result": {"person_1": "match"}}, "compared")
+
+
+def test_no_verdict_where_the_networks_fail(client: TestClient, analyser: FakeAnalyser) -> None:
+    enroll(client, TAMY)
+    analyser.planted[STRANGER] = InferenceError("out of memory")
+    check(analyse(client, STRANGER), FAIL, "inference_failed", 503)
+
+
+def test_no_success_where_the_store_fails(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object) -> None:
+        raise StoreUnavailableError("disk full")
+
+    monkeypatch.setattr(EnrollmentStore, "add_reference", fail)
+    check(enroll(client, TAMY), FAIL, "store_unavailable", 503)
+
+
+def test_a_bug_is_500_without_a_traceback_for_the_caller(client: TestClient, analyser: FakeAnalyser) -> None:
+    analyser.planted[TAMY] = ZeroDivisionError("secret detail")
+    response = enroll(client, TAMY)
+    check(response, FAIL, "internal_error", 500)
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+def test_other_methods(client: TestClient, method: str) -> None:
+    response = client.request(method, "/analy_img/")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+def test_other_paths(client: TestClient) -> None:
+    check(client.post("/analy_img/extra"), FAIL, "path_unknown", 404)
+
+
+def test_request_ids(client: TestClient) -> None:
+    own = client.post("/analy_img/", headers={"X-Request-ID": "order-17.a_b"})
+    assert own.headers["x-request-id"] == "order-17.a_b"
+    for bad in ("a b", "x" * 65, "a;b", ""):
+        assert client.post("/analy_img/", headers={"X-Request-ID": bad}).headers["x-request-id"] != bad
+    assert client.get("/healthz").headers["x-request-id"] != client.get("/healthz").headers["x-request-id"]
+
+
+def test_timings_are_told_by_stage(client: TestClient) -> None:
+    enroll(client, TAMY)
+    timing = analyse(client, TAMY).headers["server-timing"]
+    stages = [entry.split(";dur=")[0] for entry in timing.split(", ")]
+    assert stages == ["store", "decode", "detect", "align", "encode", "match", "total"]
+
+
+def test_health(client: TestClient) -> None:
+    health = client.get("/healthz").json()
+    assert (health["status"], health["runtime"], health["encoder_id"]) == ("ok", "reference", "fake/1")
+
+
+def test_nothing_of_the_form_is_logged(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    enroll(client, TAMY)
+    analyse(client, TAMY, id="secretid", company="secretcompany")
+    assert "reason=enrolled" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_above_the_in_flight_limit_the_answer_is_503_at_once(tmp_path: Path) -> None:
+    class StuckAnalyser(FakeAnalyser):
+        async def analyse(self, image_bytes: bytes) -> Analysis:
+            self.analysed += 1
+            await self.released.wait()
+            return await super().analyse(image_bytes)
+
+        released = asyncio.Event()
+
+    stuck = StuckAnalyser()
+    stuck.plant(TAMY, face(0.0))
+    app = create_app(Settings(data_dir=tmp_path, max_in_flight=2), stuck)
+
+    async def scenario() -> None:
+        import httpx2  # noqa: PLC0415 - its ASGI transport is of use here alone
+
+        transport = httpx2.ASGITransport(app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+
+            async def send(user: str) -> httpx2.Response:
+                form = FIELDS | {"id": user}
+                return await client.post("/enrollment_img/", data=form, files={"image": ("i.jpg", TAMY)})
+
+            accepted = [asyncio.create_task(send(user)) for user in ("a", "b")]
+            while stuck.analysed < 2:
+                await asyncio.sleep(0.01)
+            refused = await send("c")
+            check(refused, FAIL, "overloaded", 503)
+            assert refused.headers["retry-after"] == "1"
+            assert (await client.get("/healthz")).status_code == 200
+            stuck.released.set()
+            for response in await asyncio.gather(*accepted):
+                check(response, SUCCESS, "enrolled")
+            check(await send("c"), SUCCESS, "enrolled")
+
+    asyncio.run(scenario())
