@@ -69,6 +69,58 @@ def test_a_worker_that_dies_is_an_error_and_is_replaced() -> None:
     asyncio.run(scenario())
 
 
+def test_a_worker_that_dies_costs_nobody_elses_photo() -> None:
+    async def scenario() -> None:
+        pool = InferencePool(CONFIG, workers=2)
+        await pool.start()
+        try:
+            photo = jpeg(portrait("obama.jpg", height=600))
+            analyses = [asyncio.ensure_future(pool.analyse(photo)) for _ in range(5)]
+            await asyncio.sleep(0.3)
+            worker = multiprocessing.active_children()[0]
+            assert worker.pid
+            os.kill(worker.pid, signal.SIGKILL)
+            answers = await asyncio.gather(*analyses, return_exceptions=True)
+            assert [isinstance(answer, WorkerLostError) for answer in answers].count(True) == 1
+        finally:
+            pool.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_worker_that_dies_while_idle_costs_nothing() -> None:
+    async def scenario() -> None:
+        pool = InferencePool(CONFIG, workers=1)
+        await pool.start()
+        try:
+            (worker,) = multiprocessing.active_children()
+            assert worker.pid
+            os.kill(worker.pid, signal.SIGKILL)
+            await asyncio.sleep(1)
+            assert len((await pool.analyse(jpeg(portrait("obama.jpg")))).faces) == 1
+        finally:
+            pool.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_who_leaves_the_line_is_not_served() -> None:
+    async def scenario() -> None:
+        pool = InferencePool(CONFIG, workers=1)
+        await pool.start()
+        try:
+            photo = jpeg(portrait("obama.jpg"))
+            analyses = [asyncio.ensure_future(pool.analyse(photo)) for _ in range(20)]
+            await asyncio.sleep(0.1)
+            for analysis in analyses[:-1]:  # the first has its worker, the others wait
+                analysis.cancel()
+            assert len((await asyncio.wait_for(analyses[-1], 10)).faces) == 1
+        finally:
+            pool.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_device_that_is_not_there_is_said_so() -> None:
     if device_status("reference", "cuda").available:
         pytest.skip("this dlib has CUDA and a GPU")

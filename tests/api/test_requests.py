@@ -122,13 +122,25 @@ def test_what_is_missing_or_malformed_is_named(parts: list[bytes], reason: str) 
     assert reason_of(message(*parts)) == reason
 
 
+def test_an_empty_text_counts_as_absent_wherever_it_stands() -> None:
+    empty = part("company", b""), part("id", b""), part("image", b""), part("age", b"")
+    form = message(*empty, COMPANY, USER, image_part())
+    assert parse_enrollment(CONTENT_TYPE, form) == EnrollmentRequest("withmind", "tamy", Profile(), IMAGE)
+
+
 def test_an_empty_file_with_a_name_is_a_file() -> None:
     assert parse_enrollment(CONTENT_TYPE, message(COMPANY, USER, image_part(b""))).image == b""
 
 
 @pytest.mark.parametrize(
     "filename",
-    ['filename="사진.jpg"', "filename*=utf-8''%EC%82%AC%EC%A7%84.jpg", 'filename="a\\"b.jpg"', 'filename="C:\\a.jpg"'],
+    [
+        'filename="사진.jpg"',
+        "filename*=utf-8''%EC%82%AC%EC%A7%84.jpg",
+        'filename*0="a"; filename*1=".jpg"',
+        'filename="a\\"b.jpg"',
+        'filename="C:\\a.jpg"',
+    ],
 )
 def test_a_file_is_a_file_in_either_notation_of_its_name(filename: str) -> None:
     assert parse_enrollment(CONTENT_TYPE, message(COMPANY, USER, image_part(filename=filename))).image == IMAGE

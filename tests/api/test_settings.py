@@ -39,6 +39,8 @@ def test_the_environment_is_read_and_the_command_line_wins(monkeypatch: pytest.M
         ("FACE_API_TOLERANCE", "high", "FACE_API_TOLERANCE: .*number"),
         ("FACE_API_TOLERANCE", "-1", "FACE_API_TOLERANCE: "),
         ("FACE_API_TOLERANCE", "nan", "FACE_API_TOLERANCE: "),
+        ("FACE_API_TOLERANCE", "inf", "FACE_API_TOLERANCE: "),
+        ("FACE_API_TOLERANCE", "6", "FACE_API_TOLERANCE: "),
         ("FACE_API_IMAGE_TYPES", "jpeg,gif", "FACE_API_IMAGE_TYPES: .*'jpeg' or 'png'"),
         ("FACE_API_DEVICE", "tpu", "FACE_API_DEVICE: .*'cpu' or 'cuda'"),
         ("FACE_API_RUNTIME", "magic", "FACE_API_RUNTIME: .*'reference'"),

@@ -59,8 +59,8 @@ def test_beyond_the_limit_the_oldest_retires(store: EnrollmentStore) -> None:
 
 
 def test_the_same_photo_again_adds_nothing(store: EnrollmentStore) -> None:
-    store.add_reference(photo(1), template(1), limit=5)
-    store.add_reference(photo(1), template(9), limit=5)
+    assert store.add_reference(photo(1), template(1), limit=5)
+    assert not store.add_reference(photo(1), template(9), limit=5)
     assert len(store.references("withmind", "tamy")) == 1
     store.add_reference(photo(1), template(1, "e2"), limit=5)
     assert [found.encoder_id for found in store.references("withmind", "tamy")] == ["e1", "e2"]
@@ -114,6 +114,14 @@ def test_only_the_owner_can_read(store: EnrollmentStore, tmp_path: Path) -> None
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
     assert set(modes.values()) == {0o600}, modes
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b", "a#b", "a?mode=memory", "데이터"])
+def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    store = EnrollmentStore(tmp_path / name)
+    store.add_reference(photo(1), template(1), limit=5)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name / DATABASE_NAME).stat().st_size > 0
 
 
 def test_a_file_that_is_no_database_is_said_so(tmp_path: Path) -> None:

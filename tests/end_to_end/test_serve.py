@@ -45,12 +45,22 @@ def test_a_data_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     assert "File exists" in result.stderr
 
 
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    impostor = tmp_path / "face_recognition_models"
+    (impostor / "models").mkdir(parents=True)
+    (impostor / "__init__.py").write_text("")
+    result = serve("--data-dir", tmp_path / "data", PYTHONPATH=str(tmp_path))
+    assert (result.returncode, "Traceback" in result.stderr) == (3, False)
+    assert "mmod_human_face_detector.dat is missing" in result.stderr
+
+
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         result = serve("--data-dir", tmp_path, "--port", port)
-    assert result.returncode != 0
-    assert "address already in use" in result.stderr
+    assert result.returncode == 3
+    assert f"face-api: cannot listen on 127.0.0.1 port {port}" in result.stderr
+    assert "ddress already in use" in result.stderr
     assert "Traceback" not in result.stderr

@@ -5,6 +5,7 @@ megapixel) and padded into the size band, and the server does not upsample them.
 """
 
 import http.client
+import os
 import re
 import shutil
 import signal
@@ -173,11 +174,20 @@ def test_a_message_far_too_large_is_answered_before_it_was_sent(server: Server) 
 
 def test_a_message_too_large_is_answered_however_stubbornly_it_is_sent(server: Server) -> None:
     # http.client sends everything before it reads: an early close would reset the connection and lose the answer.
-    for size in (MESSAGE_LIMIT + 1, 5_000_000, 12_000_000):
+    for size in (MESSAGE_LIMIT + 1, 5_000_000, 50_000_000):
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         connection.request("POST", "/analy_img/", body=bytes(size))
         assert connection.getresponse().read() == b'{"result":{"message":"Fail","reason":"img_size_err"}}'
         connection.close()
+
+
+def test_a_message_too_large_that_comes_slowly_is_answered(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(head_of(1_500_000))
+        for _ in range(30):  # as a phone sends it: 3 seconds
+            connection.sendall(bytes(50_000))
+            time.sleep(0.1)
+        assert b'{"result":{"message":"Fail","reason":"img_size_err"}}' in connection.recv(65_536)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -322,6 +332,25 @@ def test_health_is_answered_while_photos_are_analysed(server: Server) -> None:
             time.sleep(0.02)
     assert [analysis.result().json() for analysis in analyses] == [DISMATCH] * 4
     assert answered > 5
+
+
+def test_a_caller_who_leaves_is_not_enrolled(server: Server) -> None:
+    form = message_of(MIN_BAND + 1_000).replace(b"tamy", b"gone")
+    busy = [ThreadPoolExecutor(1).submit(server.analyse, BIDEN) for _ in range(6)]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        connection.sendall(head_of(len(form)).replace(b"/analy_img/", b"/enrollment_img/") + form)
+        time.sleep(0.5)
+    assert [analysis.result().json() for analysis in busy] == [DISMATCH] * 6
+    check(server.analyse(OBAMA, id="gone"), UNREGISTERED, "user_unregistered")
+
+
+def test_sigterm_to_the_whole_group_finishes_what_was_accepted(tmp_path: Path) -> None:
+    with running_server(tmp_path, upsample=0, inference_workers=1) as server, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(server.enroll, OBAMA, id=f"user{number}") for number in range(3)]
+        time.sleep(0.5)
+        os.killpg(server.process.pid, signal.SIGTERM)
+        assert [answer.result().json() for answer in answers] == [SUCCESS] * 3
+        server.process.wait(60)
 
 
 def test_restart_keeps_enrollments(tmp_path: Path) -> None:

@@ -99,6 +99,21 @@ def test_cuda_is_never_replaced_by_the_cpu(photos: Path) -> None:
     assert result.stderr == f"face-engine: {devices['cuda']['detail']}\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_result_that_cannot_be_written_is_said_so() -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [str(PROGRAM), "doctor", "--json"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert result.returncode != 0
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("tolerance", ["nan", "-0.1", "6"])
+def test_a_tolerance_without_meaning_is_wrong_usage(tolerance: str) -> None:
+    assert run("compare", "a.jpg", "b.jpg", "--tolerance", tolerance).returncode == 2
+
+
 def test_wrong_usage_is_status_2() -> None:
     assert run("detect").returncode == 2
     assert run("detect", "x.jpg", "--upsample", "9").returncode == 2

@@ -1,4 +1,6 @@
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -14,7 +16,8 @@ from face_engine.errors import (
     ImageTruncatedError,
     UnsupportedImageTypeError,
 )
-from face_engine.images import MAX_JPEG_SCANS, decode, read_header, sniff_type
+from face_engine.image_files import read_header, sniff_type, still_png
+from face_engine.images import MAX_JPEG_SCANS, decode
 from sample_photos import PHOTOS_SHA256, sample_photo
 from support.photos import jpeg, noise, pad_jpeg, png, png_bomb, png_chunk, scan_bomb
 
@@ -144,6 +147,93 @@ def test_the_pixel_limit_is_inclusive() -> None:
 def test_a_jpeg_of_2000_scans_is_refused_by_its_structure() -> None:
     with pytest.raises(ImageTooManyScansError, match=f"2000 scans; the limit is {MAX_JPEG_SCANS}"):
         decode(scan_bomb())
+
+
+def seams(data: bytes) -> tuple[int, int]:
+    """Return where the frame header begins and where the first scan does."""
+    return data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+
+
+def test_a_second_frame_header_cannot_hide_the_first() -> None:
+    # libjpeg goes by the first: 32000 x 32000 pixels were allocated for what seemed to be 64 x 64.
+    data = jpeg(PICTURE)
+    frame, scan = seams(data)
+    header = data[frame : frame + 2 + int.from_bytes(data[frame + 2 : frame + 4], "big")]
+    for where in (frame, scan, len(data) - 2):
+        with pytest.raises(ImageCorruptError):
+            decode(data[:where] + header + data[where:])
+
+
+@pytest.mark.parametrize("code", [0x01, 0x02, 0x4F, 0xBF, 0xC8, 0xD8, 0xDE, 0xDF, 0xF0, 0xFD])
+def test_scans_cannot_hide_behind_a_reserved_marker(code: int) -> None:
+    # Within a scan that has restarts libjpeg passes over the marker, but not over its segment: 20,000 scans ran.
+    data = jpeg(PICTURE)
+    hidden = data[seams(data)[1] : -2] * 10
+    segment = bytes([0xFF, code]) + struct.pack(">H", len(hidden) + 2) + hidden
+    with pytest.raises(ImageCorruptError):
+        decode(data[:-2] + segment + data[-2:])
+
+
+def animated_png() -> bytes:
+    data, second = png(PICTURE), png(noise(30, 20))
+    frame = struct.pack(">IIIIHHBB", 60, 40, 0, 0, 1, 10, 0, 0)
+    head, body = data[:33], data[33:-12]
+    pixels = second[second.index(b"IDAT") + 4 : -16]
+    return (
+        head
+        + png_chunk(b"acTL", struct.pack(">II", 2, 0))
+        + png_chunk(b"fcTL", struct.pack(">I", 0) + frame)
+        + body
+        + png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 1, 30, 20, 0, 0, 1, 10, 0, 0))
+        + png_chunk(b"fdAT", struct.pack(">I", 2) + pixels)
+        + data[-12:]
+    )
+
+
+def test_the_decoder_sees_no_animation() -> None:
+    # OpenCV 5.0.0 corrupts its memory on some damaged animations.
+    assert still_png(animated_png()) == png(PICTURE)
+    assert np.array_equal(decode(animated_png()), PICTURE)
+
+
+def test_damaged_files_do_not_take_the_process_with_them() -> None:
+    program = """
+import random, sys
+from face_engine.errors import ImageError
+from face_engine.images import decode
+seeds = [bytes.fromhex(line) for line in sys.stdin]
+chance = random.Random(5)
+decoded = refused = 0
+for _ in range(4000):
+    data = bytearray(chance.choice(seeds))
+    for _ in range(chance.randint(1, 6)):
+        at = chance.randrange(min(len(data), 400) if chance.random() < 0.7 else len(data))
+        what = chance.random()
+        if what < 0.6:
+            data[at] = chance.choice((0, 255, chance.randrange(256)))
+        elif what < 0.8:
+            del data[at : at + chance.randint(1, 30)]
+        else:
+            data[at:at] = chance.randbytes(chance.randint(1, 10))
+    try:
+        decode(bytes(data), max_pixels=1_000_000)
+        decoded += 1
+    except ImageError:
+        refused += 1
+print(decoded, refused)
+"""
+    seeds = [jpeg(PICTURE), jpeg(PICTURE, progressive=True), png(PICTURE), animated_png()]
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        input="\n".join(seed.hex() for seed in seeds),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    decoded, refused = map(int, result.stdout.split())
+    assert min(decoded, refused) > 100
 
 
 def test_padding_keeps_the_picture() -> None:

@@ -33,6 +33,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
@@ -47,7 +48,9 @@ class Server:
     def _wait_for_port(self) -> int:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", "".join(self.log)):
+            log = "".join(self.log)
+            found = re.search(r"running on http://127\.0\.0\.1:(\d+)", log)
+            if found and "startup complete" in log:
                 return int(found[1])
             if self.process.poll() is not None:
                 break
@@ -68,12 +71,11 @@ class Server:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the server by a signal, SIGTERM as an operator does, and check that it went as it should."""
         self.client.close()
-        if self.process.poll() is not None:
-            return
-        self.process.send_signal(number)
         try:
-            # uvicorn shuts down in order and then hands the signal on.
-            assert self.process.wait(STOP_TIMEOUT_S) == -number, "".join(self.log)
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+                # uvicorn shuts down in order and then hands the signal on.
+                assert self.process.wait(STOP_TIMEOUT_S) == -number, "".join(self.log)
         finally:
             self.process.kill()
             self.process.wait()

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NoReturn
@@ -35,15 +36,13 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     from face_api.settings import SettingsError, load_settings  # noqa: PLC0415
     from face_api.store import StoreUnavailableError  # noqa: PLC0415
     from face_engine.errors import FaceEngineError  # noqa: PLC0415
-    from face_engine.runtimes import device_status  # noqa: PLC0415
+    from face_engine.runtimes import check_runtime  # noqa: PLC0415
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     given: dict[str, Any] = {"host": host, "port": port, "data_dir": data_dir}
     try:
         settings = load_settings({name: value for name, value in given.items() if value is not None})
-        status = device_status(settings.runtime, settings.device)
-        if not status.available:
-            _fail(status.detail)
+        check_runtime(settings.runtime, settings.device)
         app = create_app(settings)
     except (SettingsError, StoreUnavailableError, FaceEngineError) as error:
         _fail(str(error))
@@ -52,10 +51,26 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
             "listening on %s without access control: whoever reaches this address can enroll and analyse",
             settings.host,
         )
-    # The service writes its own line for each request; uvicorn's has no request id.
-    uvicorn.run(
-        app, host=settings.host, port=settings.port, log_config=None, access_log=False, http="h11", server_header=False
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # the service writes its own line for each request; uvicorn's has no request id
+        server_header=False,
     )
+    try:
+        listener = config.bind_socket()
+    except SystemExit:  # which is how uvicorn ends, after it logged the reason
+        _fail(f"cannot listen on {settings.host} port {settings.port}")
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # handed on by uvicorn after it shut down in order
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(EXIT_STARTUP)
 
 
 def _is_loopback(host: str) -> bool:

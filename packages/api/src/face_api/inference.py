@@ -10,8 +10,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Protocol
@@ -66,12 +68,17 @@ class EngineConfig:
 
 
 class InferencePool:
-    """A fixed number of worker processes, each with a loaded engine. `start` before the first photo."""
+    """A fixed number of worker processes, each with a loaded engine. `start` before the first photo.
+
+    Photos wait here, not with a worker: a worker that dies costs the one photo it had, and a caller who goes away
+    leaves the line.
+    """
 
     def __init__(self, config: EngineConfig, workers: int) -> None:
         self._config = config
         self._workers = workers
-        self._executor: ProcessPoolExecutor | None = None
+        self._executors: set[ProcessPoolExecutor] = set()
+        self._idle: asyncio.Queue[ProcessPoolExecutor] = asyncio.Queue()
         self.encoder_id = ""
 
     async def start(self) -> None:
@@ -80,43 +87,68 @@ class InferencePool:
         Raises:
             FaceEngineError: the engine cannot be built; says why.
         """
-        executor = self._new_executor()
-        self._executor = executor
         try:
-            # One task a worker: each takes as long as loading does, so no worker gets two.
             ids = await asyncio.gather(
-                *(asyncio.wrap_future(executor.submit(_encoder_id)) for _ in range(self._workers))
+                *(asyncio.wrap_future(self._new_worker().submit(_encoder_id)) for _ in range(self._workers))
             )
         except BaseException:
             self.close()
             raise
         self.encoder_id = ids[0]
+        for worker in self._executors:
+            self._idle.put_nowait(worker)
 
     async def analyse(self, image_bytes: bytes) -> Analysis:
-        executor = self._executor
-        if executor is None:
-            raise InferenceError("the inference pool is not running")
+        worker = await self._idle.get()
         try:
-            return await asyncio.wrap_future(executor.submit(_analyse, image_bytes))
+            future = worker.submit(_analyse, image_bytes)
+        except BrokenProcessPool:
+            # It died while it had nothing to do: the photo has not been begun.
+            worker = self._replace(worker)
+            future = worker.submit(_analyse, image_bytes)
+        # Not when this call ends, which may be cancelled, but when the worker is free: then the next photo may have it.
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda done: _call_in(loop, self._release, worker, done))
+        try:
+            return await asyncio.wrap_future(future)
         except BrokenProcessPool as error:
-            if self._executor is executor:
-                self._executor = self._new_executor()
-                executor.shutdown(wait=False)
-            raise WorkerLostError("a worker process died; a new one is starting") from error
+            raise WorkerLostError("a worker process died; another one is starting") from error
 
     def close(self) -> None:
-        """Stop the workers; a photo that is being analysed is finished, one that waits is not begun."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        """Stop the workers; a photo that is being analysed is finished."""
+        for worker in self._executors:
+            worker.shutdown(wait=True, cancel_futures=True)
+        self._executors.clear()
 
-    def _new_executor(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(
-            self._workers,
+    def _release(self, worker: ProcessPoolExecutor, done: Future[Analysis]) -> None:
+        if worker not in self._executors:
+            return  # the pool was closed meanwhile
+        if not done.cancelled() and isinstance(done.exception(), BrokenProcessPool):
+            worker = self._replace(worker)
+        self._idle.put_nowait(worker)
+
+    def _replace(self, broken: ProcessPoolExecutor) -> ProcessPoolExecutor:
+        self._executors.discard(broken)
+        broken.shutdown(wait=False)
+        worker = self._new_worker()
+        worker.submit(_encoder_id)  # loads its networks while nobody waits for them
+        return worker
+
+    def _new_worker(self) -> ProcessPoolExecutor:
+        # One process each: the executor gives all its processes up when one of them dies.
+        worker = ProcessPoolExecutor(
+            1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
             initargs=(self._config,),
         )
+        self._executors.add(worker)
+        return worker
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:
+    with suppress(RuntimeError):  # the loop ended before the worker did
+        loop.call_soon_threadsafe(call, *arguments)
 
 
 # What follows runs in the worker processes.
@@ -128,8 +160,9 @@ _engine: FaceEngine | None = None
 def _start_worker(config: EngineConfig) -> None:
     global _config  # noqa: PLW0603 - a worker process has one engine, and an executor offers no other place for it
     _config = config
-    # Ctrl-C reaches the whole process group; the server decides when its workers stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and a supervisor's SIGTERM, reach the whole process group; the server decides when its workers stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 

@@ -9,11 +9,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from face_api.responses import FAIL, REASON_HEADER, TIMING_HEADER, LastResponse, details
+from face_api.responses import FAIL, REASON_HEADER, RETRY_AFTER_S, TIMING_HEADER, LastResponse, details
 
 REQUEST_ID_HEADER = "X-Request-ID"
 HEALTH_PATH = "/healthz"
-RETRY_AFTER_S = 1
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _MAX_LOGGED_PATH = 100
@@ -33,6 +32,7 @@ class RequestMiddleware:
             return
         proposed = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = proposed if _REQUEST_ID.fullmatch(proposed) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
         start = time.perf_counter()
         status = 0
         reason = "-"

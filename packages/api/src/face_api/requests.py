@@ -166,10 +166,11 @@ class _FormCollector:
         if disposition != b"form-data" or b"name" not in options:
             raise BrokenMessageError("form_invalid")
         name = options[b"name"].decode("utf-8", "replace")
-        extended_name = re.search(rb";\s*filename\*\s*=", self._disposition, re.IGNORECASE) is not None
+        extended_name = re.search(rb";\s*filename\*[^=;]*=", self._disposition, re.IGNORECASE) is not None
         data = bytes(self._data)
         if b"filename" not in options and not extended_name:
-            self.form.texts.setdefault(name, []).append(data)
+            if data:  # an empty text counts as absent
+                self.form.texts.setdefault(name, []).append(data)
         elif options.get(b"filename") or extended_name or data:
             # What a browser sends for a file input left empty, an empty name and no bytes, is no file.
             self.form.files.setdefault(name, []).append(data)
@@ -179,11 +180,11 @@ class _FormCollector:
 
 
 def _text(form: Form, name: str) -> str | None:
-    """The field's text; None where it is absent or empty."""
+    """The field's text; None where it is absent."""
     values = form.texts.get(name, [])
     if len(values) > 1 or name in form.files:
         raise RefusalError(f"{name}_invalid")
-    if not values or not values[0]:
+    if not values:
         return None
     try:
         return values[0].decode("ascii")

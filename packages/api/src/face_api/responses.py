@@ -4,10 +4,10 @@ What the bodies have no room for goes into headers: X-Face-Reason, a stable toke
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import anyio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -15,6 +15,9 @@ from face_engine.matching import Verdict
 
 REASON_HEADER = "X-Face-Reason"
 TIMING_HEADER = "Server-Timing"
+
+RETRY_AFTER_S = 1
+"""Seconds after which a caller who got a 503 may come back."""
 
 SUCCESS: Mapping[str, Any] = {"result": "Success"}
 FAIL: Mapping[str, Any] = {"result": "Fail"}
@@ -30,8 +33,9 @@ _REFUSAL_BODIES = {
     "user_unregistered": UNREGISTERED_USER,
 }
 
-DRAIN_BYTES = 16 * 1024 * 1024
-DRAIN_S = 2.0
+DRAIN_BYTES = 64 * 1024 * 1024
+DRAIN_S = 30.0
+DRAIN_IDLE_S = 2.0
 
 
 def refusal_body(reason: str) -> Mapping[str, Any]:
@@ -62,20 +66,19 @@ class LastResponse(Response):
     def __init__(self, response: JSONResponse) -> None:
         super().__init__(response.body, response.status_code, dict(response.headers) | {"connection": "close"})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        # Who asked whether to send the message (Expect: 100-continue) has the answer, and sends nothing.
-        if "expect" not in Request(scope).headers:
-            await _drain(receive)
+        await _drain(receive)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _drain(receive: Receive) -> None:
     drained = 0
-    with anyio.move_on_after(DRAIN_S):
+    with anyio.move_on_after(DRAIN_S), suppress(TimeoutError):
         while drained < DRAIN_BYTES:
-            message = await receive()
+            with anyio.fail_after(DRAIN_IDLE_S):
+                message = await receive()
             if message["type"] == "http.disconnect":
                 return
             drained += len(message.get("body", b""))

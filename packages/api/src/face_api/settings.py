@@ -9,8 +9,9 @@ from platformdirs import user_data_path
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from face_engine.images import IMAGE_TYPES, MAX_PIXELS, ImageType
-from face_engine.matching import DEFAULT_TOLERANCE
+from face_engine.image_files import IMAGE_TYPES, ImageType
+from face_engine.images import DECODER_MAX_PIXELS, MAX_PIXELS
+from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
 from face_engine.pipeline import DEFAULT_UPSAMPLE
 from face_engine.runtimes import DEFAULT_RUNTIME, Device, RuntimeName
 
@@ -42,9 +43,9 @@ class Settings(BaseSettings):
     max_image_bytes: int = Field(500 * 1024, ge=1)
     max_message_bytes: int = Field(1000 * 1024, ge=1)
     image_types: Annotated[tuple[ImageType, ...], NoDecode] = Field(IMAGE_TYPES, min_length=1)
-    max_image_pixels: int = Field(MAX_PIXELS, ge=1)
+    max_image_pixels: int = Field(MAX_PIXELS, ge=1, le=DECODER_MAX_PIXELS)
 
-    tolerance: float = Field(DEFAULT_TOLERANCE, ge=0)
+    tolerance: float = Field(DEFAULT_TOLERANCE, ge=0, le=MAX_TOLERANCE)
     references_per_user: int = Field(5, ge=1)
 
     runtime: RuntimeName = DEFAULT_RUNTIME

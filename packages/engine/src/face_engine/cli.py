@@ -5,6 +5,7 @@ Results go to stdout, everything else to stderr. Exit status: 0 all was answered
 """
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from face_engine import __version__
 from face_engine.doctor import examine
 from face_engine.errors import FaceEngineError, ImageError, RuntimeUnavailableError, WeightsError
-from face_engine.matching import DEFAULT_TOLERANCE, compare
+from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE, compare
 from face_engine.pipeline import DEFAULT_UPSAMPLE, FaceEngine, only_face
 from face_engine.runtimes import DEFAULT_RUNTIME, DEVICES, RUNTIMES, Device, create_runtime
 from face_engine.types import Analysis
@@ -47,6 +48,20 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+def _not_nan(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if math.isnan(value):
+        raise click.BadParameter("not a number")
+    return value
+
+
+def run() -> None:
+    """Run the program: what it cannot write, to a full disk for instance, is an error like any other."""
+    try:
+        main()
+    except OSError as error:
+        _fail(f"cannot write the result: {_message(error)}", EXIT_INPUT)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -85,7 +100,13 @@ def detect(images: tuple[str, ...], runtime: str, device: Device, upsample: int 
 @main.command("compare")
 @click.argument("image_a", metavar="A")
 @click.argument("image_b", metavar="B")
-@click.option("--tolerance", type=click.FloatRange(0), default=DEFAULT_TOLERANCE, show_default=True)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, MAX_TOLERANCE),
+    callback=_not_nan,
+    default=DEFAULT_TOLERANCE,
+    show_default=True,
+)
 @engine_options
 def compare_photos(  # the command's name is `compare`, which here is the engine's function
     image_a: str, image_b: str, tolerance: float, runtime: str, device: Device, upsample: int | None, as_json: bool

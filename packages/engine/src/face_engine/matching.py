@@ -17,6 +17,9 @@ from face_engine.types import Template, Vector
 DEFAULT_TOLERANCE = 0.6
 """face_recognition's default, and the threshold that dlib's author publishes for this network."""
 
+MAX_TOLERANCE = 2.0
+"""Beyond any distance this network makes; more is a slip of the hand, and would make everybody match."""
+
 Verdict = Literal["match", "dismatch"]
 
 

@@ -1,14 +1,16 @@
 """The two endpoints of the specification. Its outcomes are all HTTP 200; only what is none of them has a status."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from face_api.requests import BrokenMessageError, parse_analysis, parse_enrollment, read_message
-from face_api.responses import FAIL, SUCCESS, LastResponse, details, refusal_body, verdicts_body
+from face_api.responses import FAIL, RETRY_AFTER_S, SUCCESS, LastResponse, details, refusal_body, verdicts_body
 from face_api.services.analysis import AnalysisService
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import RefusalError
@@ -18,7 +20,7 @@ from face_engine.errors import FaceEngineError
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[str | None, bytes], Awaitable[Response]]
+Handler = Callable[[str | None, bytes], Coroutine[Any, Any, Response]]
 
 
 def spec_routes(settings: Settings, enrollment: EnrollmentService, analysis: AnalysisService) -> list[Route]:
@@ -52,17 +54,39 @@ class _Endpoint:
     async def answer(self, request: Request) -> Response:
         try:
             message = await read_message(request, self._settings.max_message_bytes, self._settings.message_timeout_s)
-            return await self._handler(request.headers.get("content-type"), message)
+            return await _while_connected(request, self._handler(request.headers.get("content-type"), message))
         except BrokenMessageError as refusal:
             return LastResponse(_refuse(refusal))
         except RefusalError as refusal:
             return _refuse(refusal)
-        except StoreUnavailableError:
-            logger.exception("the store failed")
-            return JSONResponse(FAIL, 503, details("store_unavailable"))
+        except StoreUnavailableError as error:
+            return _fail(request, "store_unavailable", error)
         except FaceEngineError as error:
-            logger.exception("the engine failed")
-            return JSONResponse(FAIL, 503, details(error.reason))
+            return _fail(request, error.reason, error)
+
+
+async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
+    """Finish the work, unless the caller goes away first: then nobody waits for a worker in its name."""
+    answer = asyncio.ensure_future(work)
+    departure = asyncio.ensure_future(_disconnection(request))
+    try:
+        await asyncio.wait((answer, departure), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            raise RefusalError("caller_gone")
+        return await answer
+    finally:
+        departure.cancel()
+        answer.cancel()
+
+
+async def _disconnection(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _fail(request: Request, reason: str, error: Exception) -> JSONResponse:
+    logger.error("request_id=%s %s: %s", request.state.request_id, reason, error)
+    return JSONResponse(FAIL, 503, details(reason) | {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _refuse(refusal: RefusalError) -> JSONResponse:

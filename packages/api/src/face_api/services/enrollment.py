@@ -50,5 +50,5 @@ class EnrollmentService:
             raise RefusalError(error.reason) from error
         timings_ms.update(analysis.timings_ms)
         with timed(timings_ms, "store"):
-            await run_sync(self.store.add_reference, enrollment, face.template, self.references_per_user)
-        return EnrollmentResult("enrolled", timings_ms)
+            added = await run_sync(self.store.add_reference, enrollment, face.template, self.references_per_user)
+        return EnrollmentResult("enrolled" if added else "already_enrolled", timings_ms)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from face_api.settings import Settings
-from face_engine.images import ImageType, sniff_type
+from face_engine.image_files import ImageType, sniff_type
 
 
 class RefusalError(Exception):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import URL, Connection, Engine, event
 from sqlmodel import Session, SQLModel, create_engine
 
 BUSY_TIMEOUT_S = 10.0
@@ -25,7 +25,7 @@ def open_database(data_dir: Path) -> Engine:
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = data_dir / DATABASE_NAME
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     with engine.execution_options(**{_WRITE: True}).begin() as connection:

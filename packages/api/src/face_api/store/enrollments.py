@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel import Session, col, select
 
 from face_api.store.database import open_database, reading, writing
@@ -66,18 +66,25 @@ class EnrollmentStore:
 
     def note_repetition(self, enrollment: Enrollment, encoder_id: str) -> bool:
         """Tell whether this very photo is one of the user's references already; if so, update the profile."""
-        with _store_errors(), writing(self._engine) as session:
+        with _store_errors(), reading(self._engine) as session:
             found = _find_user(session, enrollment)
             if found is None or not _has_reference(session, found, enrollment.image_sha256, encoder_id):
+                return False
+        if enrollment.profile == Profile():
+            return True
+        with _store_errors(), writing(self._engine) as session:
+            found = _find_user(session, enrollment)
+            if found is None:
                 return False
             _apply(enrollment.profile, found)
             session.add(found)
             return True
 
-    def add_reference(self, enrollment: Enrollment, template: Template, limit: int) -> None:
+    def add_reference(self, enrollment: Enrollment, template: Template, limit: int) -> bool:
         """Register a template, its user and company where they are new; beyond `limit` the oldest references retire.
 
-        The same photo by the same encoder again adds nothing.
+        Returns:
+            Whether a reference was added; the same photo by the same encoder again adds nothing.
         """
         with _store_errors(), writing(self._engine) as session:
             found = _find_user(session, enrollment) or _new_user(session, enrollment)
@@ -85,7 +92,7 @@ class EnrollmentStore:
             session.add(found)
             session.flush()
             if found.id is None or _has_reference(session, found, enrollment.image_sha256, template.encoder_id):
-                return
+                return False
             session.add(
                 Reference(
                     user_id=found.id,
@@ -98,6 +105,7 @@ class EnrollmentStore:
             newest_first = select(Reference).where(Reference.user_id == found.id).order_by(col(Reference.id).desc())
             for retired in session.exec(newest_first.offset(limit)):
                 session.delete(retired)
+            return True
 
 
 def _find_user(session: Session, enrollment: Enrollment) -> User | None:
@@ -142,5 +150,7 @@ def _store_errors() -> Iterator[None]:
     """Translate the database's errors at this one edge."""
     try:
         yield
+    except DBAPIError as error:
+        raise StoreUnavailableError(str(error.orig)) from error
     except (SQLAlchemyError, OSError) as error:
         raise StoreUnavailableError(str(error)) from error

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar, get_args
 
-from face_engine.errors import RuntimeUnavailableError
+from face_engine.errors import DeviceUnavailableError, RuntimeUnavailableError
 from face_engine.runtimes import reference
 from face_engine.runtimes.base import DEVICES, Device, DeviceStatus, Runtime
+from face_engine.weights import WEIGHT_FILES, verify
 
 __all__ = [
     "DEFAULT_RUNTIME",
@@ -15,6 +16,7 @@ __all__ = [
     "DeviceStatus",
     "Runtime",
     "RuntimeName",
+    "check_runtime",
     "create_runtime",
     "device_status",
 ]
@@ -37,6 +39,7 @@ def create_runtime(name: str = DEFAULT_RUNTIME, device: Device = "cpu") -> Runti
         DeviceUnavailableError: the runtime is here, the device is not.
         WeightsError: a weight file is missing or not the published one.
     """
+    check_runtime(name, device)
     return _lookup(_CONSTRUCTORS, name)(device)
 
 
@@ -47,6 +50,15 @@ def device_status(name: str, device: Device) -> DeviceStatus:
         RuntimeUnavailableError: no runtime of this name.
     """
     return _lookup(_DEVICE_STATUS, name)(device)
+
+
+def check_runtime(name: str, device: Device) -> None:
+    """Raise what `create_runtime` would raise of what can be told without loading a network, in tenths of a second."""
+    status = device_status(name, device)
+    if not status.available:
+        raise DeviceUnavailableError(status.detail)
+    for file in WEIGHT_FILES:
+        verify(file)
 
 
 def _lookup(table: Mapping[str, _Entry], name: str) -> _Entry:

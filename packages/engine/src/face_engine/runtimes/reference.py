@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_engine.errors import DeviceUnavailableError, InferenceError, RuntimeUnavailableError
+from face_engine.errors import InferenceError, RuntimeUnavailableError
 from face_engine.runtimes.base import Device, DeviceStatus
 from face_engine.types import AlignedFace, Box, Chip, Detection, ImageRGB
-from face_engine.weights import ENCODER, WEIGHT_FILES, verify
+from face_engine.weights import ENCODER
 
 CHIP_SIZE = 150  # pixels; the encoder's input, dlib's face_recognition_model_v1
 CHIP_PADDING = 0.25  # of the face's size, on each side; dlib's face_recognition_model_v1
@@ -58,17 +58,15 @@ def device_status(device: Device) -> DeviceStatus:
 
 
 class ReferenceRuntime:
-    """face_recognition 1.3.0 over dlib's CNN detector, 5-point predictor and ResNet encoder."""
+    """face_recognition 1.3.0 over dlib's CNN detector, 5-point predictor and ResNet encoder.
+
+    Made by `create_runtime`, which checks device and weight files first.
+    """
 
     name = "reference"
     encoder_id = ENCODER_ID
 
     def __init__(self, device: Device) -> None:
-        status = device_status(device)
-        if not status.available:
-            raise DeviceUnavailableError(status.detail)
-        for file in WEIGHT_FILES:
-            verify(file)
         self.device: Device = device
         self._models = _import_face_recognition()
         # dlib keeps a network's activations in the network object.
