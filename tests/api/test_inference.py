@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -13,112 +14,107 @@ from face_engine.runtimes import device_status
 from support.photos import jpeg, portrait
 
 CONFIG = EngineConfig("reference", "cpu", upsample=0, max_detection_pixels=1_200_000, max_pixels=25_000_000)
+PHOTO = jpeg(portrait("obama.jpg"))
+SLOW_PHOTO = jpeg(portrait("obama.jpg", height=900))  # takes seconds, so that a worker can die at it
 
 
-def test_photos_are_analysed_while_the_event_loop_runs() -> None:
-    async def scenario() -> None:
-        pool = InferencePool(CONFIG, workers=1)
+def run_with_pool(scenario: Callable[[InferencePool], Awaitable[None]], workers: int = 1) -> None:
+    async def run() -> None:
+        pool = InferencePool(CONFIG, workers)
         await pool.start()
         try:
-            analysis = asyncio.ensure_future(pool.analyse(jpeg(portrait("obama.jpg"))))
-            turns = 0
-            while not analysis.done():
-                await asyncio.sleep(0.01)
-                turns += 1
-            assert len(analysis.result().faces) == 1
-            assert analysis.result().faces[0].template.encoder_id == pool.encoder_id
-            # The search takes tenths of a second: a loop that is held up turns once or twice.
-            assert turns > 5
-        finally:
-            pool.close()
-
-    asyncio.run(scenario())
-
-
-def test_the_engines_errors_come_back_as_they_are() -> None:
-    async def scenario() -> None:
-        pool = InferencePool(CONFIG, workers=1)
-        await pool.start()
-        try:
-            with pytest.raises(ImageCorruptError):
-                await pool.analyse(b"\xff\xd8\xff\xd9")
-        finally:
-            pool.close()
-
-    asyncio.run(scenario())
-
-
-def test_a_worker_that_dies_is_an_error_and_is_replaced() -> None:
-    async def scenario() -> None:
-        pool = InferencePool(CONFIG, workers=1)
-        await pool.start()
-        try:
-            photo = jpeg(portrait("obama.jpg", height=600))
-            doomed = asyncio.ensure_future(pool.analyse(photo))
-            await asyncio.sleep(0.3)
-            (worker,) = multiprocessing.active_children()
-            assert worker.pid
-            os.kill(worker.pid, signal.SIGKILL)
-            with pytest.raises(WorkerLostError):
-                await doomed
-            assert len((await pool.analyse(photo)).faces) == 1
+            await scenario(pool)
         finally:
             pool.close()
         assert multiprocessing.active_children() == []
 
-    asyncio.run(scenario())
+    asyncio.run(run())
+
+
+def kill_a_worker() -> None:
+    worker = multiprocessing.active_children()[0]
+    assert worker.pid
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def test_photos_are_analysed_while_the_event_loop_runs() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        analysis = asyncio.ensure_future(pool.analyse(SLOW_PHOTO))
+        turns = 0
+        while not analysis.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        assert len(analysis.result().faces) == 1
+        assert analysis.result().faces[0].template.encoder_id == pool.encoder_id
+        # The search takes seconds: a loop that is held up turns once or twice.
+        assert turns > 5
+
+    run_with_pool(scenario)
+
+
+def test_the_engines_errors_come_back_as_they_are() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        with pytest.raises(ImageCorruptError):
+            await pool.analyse(b"\xff\xd8\xff\xd9")
+
+    run_with_pool(scenario)
+
+
+def test_a_worker_that_dies_is_an_error_and_is_replaced() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        doomed = asyncio.ensure_future(pool.analyse(SLOW_PHOTO))
+        await asyncio.sleep(0.3)
+        kill_a_worker()
+        with pytest.raises(WorkerLostError):
+            await doomed
+        assert len((await pool.analyse(PHOTO)).faces) == 1
+
+    run_with_pool(scenario)
 
 
 def test_a_worker_that_dies_costs_nobody_elses_photo() -> None:
-    async def scenario() -> None:
-        pool = InferencePool(CONFIG, workers=2)
-        await pool.start()
-        try:
-            photo = jpeg(portrait("obama.jpg", height=600))
-            analyses = [asyncio.ensure_future(pool.analyse(photo)) for _ in range(5)]
-            await asyncio.sleep(0.3)
-            worker = multiprocessing.active_children()[0]
-            assert worker.pid
-            os.kill(worker.pid, signal.SIGKILL)
-            answers = await asyncio.gather(*analyses, return_exceptions=True)
-            assert [isinstance(answer, WorkerLostError) for answer in answers].count(True) == 1
-        finally:
-            pool.close()
+    async def scenario(pool: InferencePool) -> None:
+        analyses = [asyncio.ensure_future(pool.analyse(SLOW_PHOTO)) for _ in range(4)]
+        await asyncio.sleep(0.3)
+        kill_a_worker()
+        answers = await asyncio.gather(*analyses, return_exceptions=True)
+        assert [isinstance(answer, WorkerLostError) for answer in answers].count(True) == 1
+        assert [isinstance(answer, BaseException) for answer in answers].count(True) == 1
 
-    asyncio.run(scenario())
+    run_with_pool(scenario, workers=2)
 
 
 def test_a_worker_that_dies_while_idle_costs_nothing() -> None:
-    async def scenario() -> None:
-        pool = InferencePool(CONFIG, workers=1)
-        await pool.start()
-        try:
-            (worker,) = multiprocessing.active_children()
-            assert worker.pid
-            os.kill(worker.pid, signal.SIGKILL)
-            await asyncio.sleep(1)
-            assert len((await pool.analyse(jpeg(portrait("obama.jpg")))).faces) == 1
-        finally:
-            pool.close()
+    async def scenario(pool: InferencePool) -> None:
+        kill_a_worker()
+        await asyncio.sleep(1)
+        assert len((await pool.analyse(PHOTO)).faces) == 1
 
-    asyncio.run(scenario())
+    run_with_pool(scenario)
 
 
 def test_a_caller_who_leaves_the_line_is_not_served() -> None:
-    async def scenario() -> None:
-        pool = InferencePool(CONFIG, workers=1)
-        await pool.start()
-        try:
-            photo = jpeg(portrait("obama.jpg"))
-            analyses = [asyncio.ensure_future(pool.analyse(photo)) for _ in range(20)]
-            await asyncio.sleep(0.1)
-            for analysis in analyses[:-1]:  # the first has its worker, the others wait
-                analysis.cancel()
-            assert len((await asyncio.wait_for(analyses[-1], 10)).faces) == 1
-        finally:
-            pool.close()
+    async def scenario(pool: InferencePool) -> None:
+        first, *waiting, last = [asyncio.ensure_future(pool.analyse(PHOTO)) for _ in range(200)]
+        await asyncio.sleep(0.1)
+        for analysis in waiting:
+            analysis.cancel()
+        # Had the waiting been served, the last would come a minute later.
+        assert len((await asyncio.wait_for(last, 30)).faces) == 1
+        assert len((await first).faces) == 1
 
-    asyncio.run(scenario())
+    run_with_pool(scenario)
+
+
+def test_a_caller_who_leaves_a_worker_does_not_take_it_along() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        for _ in range(3):
+            analysis = asyncio.ensure_future(pool.analyse(PHOTO))
+            await asyncio.sleep(0.1)
+            analysis.cancel()
+        assert len((await pool.analyse(PHOTO)).faces) == 1
+
+    run_with_pool(scenario)
 
 
 def test_a_device_that_is_not_there_is_said_so() -> None:
