@@ -12,6 +12,7 @@ ifdef CI
 export UV_NO_PROGRESS := 1
 endif
 UV := .uv/bin/uv
+UV_STAMP := .uv/$(UV_VERSION)
 RUN := .venv/bin/
 
 .PHONY: help
@@ -46,11 +47,12 @@ torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each
 bench: .venv/synced ## Measure speed and memory, as ratios within one run
 	$(RUN)python scripts/bench.py
 
-$(UV):
+$(UV_STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -m venv .uv || { rm -rf .uv; echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { rm -rf .uv; exit 1; }
+	@touch $@
 
-.venv/synced: $(UV) uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml)
+.venv/synced: $(UV_STAMP) uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml)
 	$(UV) sync --locked --all-packages --python .uv/bin/python
 	@touch $@

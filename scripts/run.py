@@ -9,11 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
-from types import FrameType
 
 from sample_photos import SamplePhotosError, sample_photo
 
@@ -26,15 +27,26 @@ STOP_TIMEOUT_S = 40.0
 POLL_S = 0.2
 
 
-class StopRequested(BaseException):
+stop_requested = threading.Event()
+
+
+class StopRequested(Exception):  # noqa: N818 - no error: somebody asked to stop
     """Ctrl-C, or SIGTERM."""
+
+
+class ServiceEndedError(Exception):
+    """A service ended by itself, or did not come up."""
 
 
 def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _raise_stop)
-    api_port = int(os.environ.get("FACE_API_PORT", "8000"))
-    dashboard_port = int(os.environ.get("FACE_DASHBOARD_PORT", "8501"))
+        signal.signal(number, lambda *_: stop_requested.set())
+    try:
+        api_port = int(os.environ.get("FACE_API_PORT", "8000"))
+        dashboard_port = int(os.environ.get("FACE_DASHBOARD_PORT", "8501"))
+    except ValueError:
+        print("FACE_API_PORT and FACE_DASHBOARD_PORT are numbers, such as 8000 and 8501.", file=sys.stderr)
+        return 1
     api_url, dashboard_url = f"http://{HOST}:{api_port}", f"http://{HOST}:{dashboard_port}"
     data_dir = Path(os.environ.get("FACE_API_DATA_DIR", ROOT / ".data")).resolve()
     for port, variable in ((api_port, "FACE_API_PORT"), (dashboard_port, "FACE_DASHBOARD_PORT")):
@@ -45,6 +57,7 @@ def main() -> int:
     try:
         print("Fetching the sample photo, where it is not here yet ...", flush=True)
         photo = _sample_photo()
+        _pause()
         print("Starting; loading the networks takes a few seconds ...", flush=True)
         services["API"] = _start(
             ["face-api", "serve", "--host", HOST, "--port", str(api_port), "--data-dir", str(data_dir)]
@@ -56,26 +69,23 @@ def main() -> int:
         print(_greeting(api_url, dashboard_url, data_dir, photo), flush=True)
         while True:
             _check_alive(services)
-            time.sleep(POLL_S)
+            _pause()
     except StopRequested:
-        print("\nStopping ...", flush=True)
+        print(f"\nStopping; accepted photos are finished first, for at most {STOP_TIMEOUT_S:.0f} s ...", flush=True)
         status = 0
     except ServiceEndedError as error:
         print(error, file=sys.stderr)
         status = 1
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    _stop(services)
+    finally:
+        _stop(services)
     print("Stopped.", flush=True)
     return status
 
 
-class ServiceEndedError(Exception):
-    """A service ended by itself, or did not come up."""
-
-
-def _raise_stop(_number: int, _frame: FrameType | None) -> None:
-    raise StopRequested
+def _pause() -> None:
+    """Sleep a moment, unless somebody asked to stop."""
+    if stop_requested.wait(POLL_S):
+        raise StopRequested
 
 
 def _is_taken(port: int) -> bool:
@@ -109,14 +119,14 @@ def _wait_until_ready(addresses: Mapping[str, str], services: Mapping[str, subpr
             _check_alive(services)
             if time.monotonic() > deadline:
                 raise ServiceEndedError(f"The {name} did not answer within {START_TIMEOUT_S:.0f} seconds.")
-            time.sleep(POLL_S)
+            _pause()
 
 
 def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=5) as response:  # noqa: S310 - http on this machine
             return bool(response.status == 200)  # noqa: PLR2004 - OK
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 

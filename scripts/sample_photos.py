@@ -62,7 +62,14 @@ def _fetch_all() -> None:
         requirements = Path(scratch) / "requirements.txt"
         requirements.write_text(f"{PACKAGE} --hash=sha256:{ARCHIVE_SHA256}\n")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        command += ["--no-binary=:all:", "--require-hashes", "--dest", scratch, "--requirement", str(requirements)]
+        command += [
+            "--no-binary=face_recognition",
+            "--require-hashes",
+            "--dest",
+            scratch,
+            "--requirement",
+            str(requirements),
+        ]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         archives = list(Path(scratch).glob("*.tar.gz"))
         if result.returncode or len(archives) != 1:

@@ -1,13 +1,15 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from face_engine.pipeline import FaceEngine
-from face_engine.runtimes import create_runtime
+from face_engine.runtimes import DEVICES, create_runtime, device_status
 
-settings.register_profile("default", deadline=None)
-settings.register_profile("torture", deadline=None, max_examples=50_000)
+# A loaded machine is slow, and that proves nothing.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", patient)
+settings.register_profile("torture", patient, max_examples=50_000)
 settings.load_profile("default")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -16,7 +18,8 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 @pytest.fixture(scope="session")
 def engine() -> FaceEngine:
     """The real networks, without upsampling: the faces in the tests' photos are large enough."""
-    return FaceEngine(create_runtime("reference", "cpu"), upsample=0)
+    device = next(device for device in DEVICES if device_status("reference", device).available)
+    return FaceEngine(create_runtime("reference", device), upsample=0)
 
 
 @pytest.fixture(scope="session")

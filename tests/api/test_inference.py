@@ -1,10 +1,12 @@
 """The pool of worker processes with the real engine."""
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from multiprocessing import popen_spawn_posix
 
 import pytest
 
@@ -35,6 +37,7 @@ def kill_a_worker() -> None:
     worker = multiprocessing.active_children()[0]
     assert worker.pid
     os.kill(worker.pid, signal.SIGKILL)
+    worker.join(30)
 
 
 def test_photos_are_analysed_while_the_event_loop_runs() -> None:
@@ -89,6 +92,24 @@ def test_a_worker_that_dies_while_idle_costs_nothing() -> None:
         kill_a_worker()
         await asyncio.sleep(1)
         assert len((await pool.analyse(PHOTO)).faces) == 1
+
+    run_with_pool(scenario)
+
+
+def test_a_worker_that_cannot_be_started_again_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(pool: InferencePool) -> None:
+        kill_a_worker()
+        await asyncio.sleep(1)
+        with monkeypatch.context() as patch:
+
+            def no_memory(*_arguments: object) -> None:
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+            patch.setattr(popen_spawn_posix.Popen, "_launch", no_memory)
+            for _ in range(3):
+                with pytest.raises(WorkerLostError):
+                    await asyncio.wait_for(pool.analyse(PHOTO), 30)
+        assert len((await asyncio.wait_for(pool.analyse(PHOTO), 60)).faces) == 1
 
     run_with_pool(scenario)
 

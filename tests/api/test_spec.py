@@ -1,13 +1,18 @@
 """The two endpoints with planted faces: every outcome's body, status and reason. Real faces are in end_to_end."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from httpx2 import Response
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from face_api.app import create_app
 from face_api.settings import Settings
@@ -110,12 +115,19 @@ def test_the_same_bytes_again_are_answered_without_looking_at_them(client: TestC
     assert analyser.analysed == 1
 
 
-@pytest.mark.parametrize("path", ["/enrollment_img", "/enrollment_img/", "/analy_img", "/analy_img/"])
-def test_paths_answer_with_and_without_a_slash(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/enrollment_img", SUCCESS),
+        ("/enrollment_img/", SUCCESS),
+        ("/analy_img", {"result": {"person_1": "match"}}),
+        ("/analy_img/", {"result": {"person_1": "match"}}),
+    ],
+)
+def test_paths_answer_with_and_without_a_slash(client: TestClient, path: str, body: dict[str, Any]) -> None:
     enroll(client, TAMY)
     response = client.post(path, data=FIELDS, files={"image": ("i.jpg", TAMY)}, follow_redirects=False)
-    assert response.status_code == 200
-    assert response.json() in (SUCCESS, {"result": {"person_1": "match"}})
+    assert (response.status_code, response.json()) == (200, body)
 
 
 @pytest.mark.parametrize("path", ["/enrollment_img/", "/analy_img/"])
@@ -239,39 +251,129 @@ def test_nothing_of_the_form_is_logged(client: TestClient, caplog: pytest.LogCap
     assert "secret" not in caplog.text
 
 
+class HeldAnalyser(FakeAnalyser):
+    """Holds every photo until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plant(TAMY, face(0.0))
+        self.released = asyncio.Event()
+
+    async def analyse(self, image_bytes: bytes) -> Analysis:
+        self.analysed += 1
+        await self.released.wait()
+        return await super().analyse(image_bytes)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
 def test_above_the_in_flight_limit_the_answer_is_503_at_once(tmp_path: Path) -> None:
-    class StuckAnalyser(FakeAnalyser):
-        async def analyse(self, image_bytes: bytes) -> Analysis:
-            self.analysed += 1
-            await self.released.wait()
-            return await super().analyse(image_bytes)
-
-        released = asyncio.Event()
-
-    stuck = StuckAnalyser()
-    stuck.plant(TAMY, face(0.0))
-    app = create_app(Settings(data_dir=tmp_path, max_in_flight=2), stuck)
+    held = HeldAnalyser()
+    app = create_app(Settings(data_dir=tmp_path, max_in_flight=2), held)
 
     async def scenario() -> None:
-        import httpx2  # noqa: PLC0415 - its ASGI transport is of use here alone
-
         transport = httpx2.ASGITransport(app)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
 
-            async def send(user: str) -> httpx2.Response:
+            async def send(user: str) -> Response:
                 form = FIELDS | {"id": user}
                 return await client.post("/enrollment_img/", data=form, files={"image": ("i.jpg", TAMY)})
 
             accepted = [asyncio.create_task(send(user)) for user in ("a", "b")]
-            while stuck.analysed < 2:
-                await asyncio.sleep(0.01)
+            await until(lambda: held.analysed == 2)
             refused = await send("c")
             check(refused, FAIL, "overloaded", 503)
             assert refused.headers["retry-after"] == "1"
             assert (await client.get("/healthz")).status_code == 200
-            stuck.released.set()
+            held.released.set()
             for response in await asyncio.gather(*accepted):
                 check(response, SUCCESS, "enrolled")
             check(await send("c"), SUCCESS, "enrolled")
+
+    asyncio.run(scenario())
+
+
+async def enroll_and_leave(app: Starlette, leave: asyncio.Event) -> list[Message]:
+    """Post TAMY's enrollment straight into the application; the caller is gone once `leave` is set."""
+    request = httpx2.Request("POST", "http://test/enrollment_img/", data=FIELDS, files={"image": ("i.jpg", TAMY)})
+    messages: list[Message] = [{"type": "http.request", "body": request.read(), "more_body": False}]
+    answers: list[Message] = []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": request.url.path,
+        "query_string": b"",
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+    }
+    await app(scope, receive, send)
+    return answers
+
+
+def reason_of(answers: list[Message]) -> str:
+    headers: dict[bytes, bytes] = dict(answers[0]["headers"])
+    return headers[b"x-face-reason"].decode()
+
+
+def test_a_caller_who_leaves_the_line_is_not_enrolled(tmp_path: Path) -> None:
+    held = HeldAnalyser()
+    app = create_app(Settings(data_dir=tmp_path), held)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            leave = asyncio.Event()
+            request = asyncio.create_task(enroll_and_leave(app, leave))
+            await until(lambda: held.analysed == 1)
+            leave.set()
+            assert reason_of(await request) == "caller_gone"
+        with closing(EnrollmentStore(tmp_path)) as store:
+            assert store.references("withmind", "tamy") == []
+
+    asyncio.run(scenario())
+
+
+def test_what_is_being_stored_when_the_caller_leaves_is_told_truly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = HeldAnalyser()
+    held.released.set()
+    app = create_app(Settings(data_dir=tmp_path), held)
+    writing, left = threading.Event(), threading.Event()
+    add_reference = EnrollmentStore.add_reference
+
+    def slowly(*arguments: Any) -> bool:
+        writing.set()
+        assert left.wait(30)
+        return add_reference(*arguments)
+
+    monkeypatch.setattr(EnrollmentStore, "add_reference", slowly)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            leave = asyncio.Event()
+            request = asyncio.create_task(enroll_and_leave(app, leave))
+            await until(writing.is_set)
+            leave.set()
+            await asyncio.sleep(0.1)
+            left.set()
+            assert reason_of(await request) == "enrolled"
+        with closing(EnrollmentStore(tmp_path)) as store:
+            assert len(store.references("withmind", "tamy")) == 1
 
     asyncio.run(scenario())

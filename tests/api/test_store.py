@@ -1,6 +1,8 @@
 import sqlite3
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,9 @@ def photo(number: int, user: str = "tamy", company: str = "withmind", profile: P
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> EnrollmentStore:
-    return EnrollmentStore(tmp_path / "data")
+def store(tmp_path: Path) -> Iterator[EnrollmentStore]:
+    with closing(EnrollmentStore(tmp_path / "data")) as store:
+        yield store
 
 
 def rows(tmp_path: Path, query: str) -> list[tuple[object, ...]]:
@@ -85,17 +88,17 @@ def test_what_is_not_told_stays_known(store: EnrollmentStore, tmp_path: Path) ->
 def test_enrollments_outlive_the_store(store: EnrollmentStore, tmp_path: Path) -> None:
     store.add_reference(photo(1), template(1), limit=5)
     store.close()
-    assert len(EnrollmentStore(tmp_path / "data").references("withmind", "tamy")) == 1
+    with closing(EnrollmentStore(tmp_path / "data")) as reopened:
+        assert len(reopened.references("withmind", "tamy")) == 1
 
 
 def test_many_writers_in_two_stores_lose_nothing(store: EnrollmentStore, tmp_path: Path) -> None:
-    stores = [store, EnrollmentStore(tmp_path / "data")]
-
     def enroll(number: int) -> None:
         enrollment = photo(number, user=f"user{number % 20}", company=f"company{number % 2}")
         stores[number % 2].add_reference(enrollment, template(number), limit=50)
 
-    with ThreadPoolExecutor(8) as pool:
+    with closing(EnrollmentStore(tmp_path / "data")) as second, ThreadPoolExecutor(8) as pool:
+        stores = [store, second]
         list(pool.map(enroll, range(200)))
     assert rows(tmp_path, "SELECT count(*) FROM face_references") == [(200,)]
     assert rows(tmp_path, "SELECT count(*) FROM users") == [(20,)]
@@ -118,8 +121,8 @@ def test_only_the_owner_can_read(store: EnrollmentStore, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["a?b", "a%41b", "a#b", "a?mode=memory", "데이터"])
 def test_a_data_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
-    store = EnrollmentStore(tmp_path / name)
-    store.add_reference(photo(1), template(1), limit=5)
+    with closing(EnrollmentStore(tmp_path / name)) as store:
+        store.add_reference(photo(1), template(1), limit=5)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert (tmp_path / name / DATABASE_NAME).stat().st_size > 0
 

@@ -76,6 +76,15 @@ def shell(command: str) -> str:
     return subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True, timeout=240).stdout
 
 
+def test_a_port_that_is_no_number_is_said_so() -> None:
+    environment = os.environ | {"FACE_API_PORT": "abc"}
+    result = subprocess.run(
+        [sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False, env=environment, timeout=60
+    )
+    assert result.returncode == 1
+    assert result.stderr == "FACE_API_PORT and FACE_DASHBOARD_PORT are numbers, such as 8000 and 8501.\n"
+
+
 def test_a_port_that_is_taken_is_said_so() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -137,6 +137,25 @@ def test_doctor_reports_versions_runtimes_devices_and_weights() -> None:
 
 
 def test_a_closed_pipe_is_no_traceback() -> None:
-    command = f"{PROGRAM} doctor --json | true"
-    result = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        command = [str(PROGRAM), "doctor", "--json"]
+        result = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert "Traceback" not in result.stderr
+
+
+def test_doctor_tells_what_the_runtime_lacks(tmp_path: Path) -> None:
+    # What setuptools 81 brings about: pkg_resources is gone.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "find = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'pkg_resources' else find(name, *rest)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    for arguments, status in (["doctor"], 3), (["detect", "x.jpg"], 3):
+        result = subprocess.run(
+            [str(PROGRAM), *arguments], capture_output=True, text=True, check=False, env=environment, timeout=60
+        )
+        assert result.returncode == status
+        assert "the module pkg_resources is not installed" in result.stdout + result.stderr

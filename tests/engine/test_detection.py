@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from face_engine.detection import MIN_DETECTOR_SIDE, WorkingSize, is_searchable, plan_working_size, resize, to_photo
+from face_engine.detection import MIN_DETECTOR_SIDE, WorkingSize, is_searchable, plan_working_size, to_photo
+from face_engine.images import resize
 from face_engine.types import Box, Detection
 
 sides = st.integers(1, 20_000)

@@ -28,6 +28,16 @@ def test_errors_survive_the_way_between_processes(error: errors.FaceEngineError)
     assert str(error)
 
 
+def descendants(error: type[errors.FaceEngineError]) -> set[type[errors.FaceEngineError]]:
+    children = {child for child in error.__subclasses__() if child.__module__ == errors.__name__}
+    return children.union(*map(descendants, children))
+
+
+def test_there_is_an_example_of_every_error() -> None:
+    families = {errors.ImageError, errors.FaceCountError, errors.WeightsError}
+    assert {type(error) for error in EXAMPLES} == descendants(errors.FaceEngineError) - families
+
+
 def test_every_reason_is_told_once() -> None:
     reasons = [error.reason for error in EXAMPLES]
     assert len(set(reasons)) == len(reasons)

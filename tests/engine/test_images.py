@@ -236,6 +236,18 @@ print(decoded, refused)
     assert min(decoded, refused) > 100
 
 
+@pytest.mark.parametrize("module", ["face_engine.pipeline", "face_engine.cli", "face_engine.images"])
+def test_opencv_has_a_limit_of_its_own_whatever_is_imported_first(module: str) -> None:
+    program = (
+        f"import {module}, sys; from face_engine.images import decode;"
+        "from face_engine.errors import ImageCorruptError\n"
+        "try: decode(sys.stdin.buffer.read(), max_pixels=10**9)\n"
+        "except ImageCorruptError: sys.exit(7)"
+    )
+    bomb = png_bomb(side=11_700)  # 137 megapixels
+    assert subprocess.run([sys.executable, "-c", program], input=bomb, check=False, timeout=60).returncode == 7
+
+
 def test_padding_keeps_the_picture() -> None:
     for size in (3000, 100_000, 300_000):
         padded = pad_jpeg(jpeg(noise(20, 20)), size)

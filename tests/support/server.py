@@ -58,6 +58,15 @@ class Server:
         self.process.kill()
         raise AssertionError("the server did not start:\n" + "".join(self.log))
 
+    def wait_for_log(self, text: str) -> str:
+        """Return the first line of the log that holds the text."""
+        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if found := [line for line in self.log if text in line]:
+                return found[0]
+            time.sleep(0.05)
+        raise AssertionError(f"no line with {text!r} in:\n" + "".join(self.log))
+
     def enroll(self, image: bytes | None, **fields: str) -> httpx2.Response:
         return self.post("/enrollment_img/", image, **fields)
 

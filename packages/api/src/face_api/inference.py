@@ -16,13 +16,15 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from face_api.settings import Settings
 from face_engine.errors import InferenceError
 from face_engine.pipeline import FaceEngine
 from face_engine.runtimes import Device, create_runtime
 from face_engine.types import Analysis
+
+_Result = TypeVar("_Result")
 
 
 class Analyser(Protocol):
@@ -75,10 +77,8 @@ class InferencePool:
     """
 
     def __init__(self, config: EngineConfig, workers: int) -> None:
-        self._config = config
-        self._workers = workers
-        self._executors: set[ProcessPoolExecutor] = set()
-        self._idle: asyncio.Queue[ProcessPoolExecutor] = asyncio.Queue()
+        self._workers = [_Worker(config) for _ in range(workers)]
+        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
         self.encoder_id = ""
 
     async def start(self) -> None:
@@ -88,24 +88,28 @@ class InferencePool:
             FaceEngineError: the engine cannot be built; says why.
         """
         try:
-            ids = await asyncio.gather(
-                *(asyncio.wrap_future(self._new_worker().submit(_encoder_id)) for _ in range(self._workers))
-            )
+            ids = await asyncio.gather(*(asyncio.wrap_future(worker.submit(_encoder_id)) for worker in self._workers))
         except BaseException:
             self.close()
             raise
         self.encoder_id = ids[0]
-        for worker in self._executors:
+        for worker in self._workers:
             self._idle.put_nowait(worker)
 
     async def analyse(self, image_bytes: bytes) -> Analysis:
+        """Analyse a photo as soon as a worker is idle.
+
+        Raises:
+            ImageError: the bytes are no photo that can be analysed.
+            WorkerLostError: the worker died, or could not be started. The next photo finds another one.
+            InferenceError: the networks failed.
+        """
         worker = await self._idle.get()
         try:
             future = worker.submit(_analyse, image_bytes)
-        except BrokenProcessPool:
-            # It died while it had nothing to do: the photo has not been begun.
-            worker = self._replace(worker)
-            future = worker.submit(_analyse, image_bytes)
+        except (OSError, BrokenProcessPool) as error:
+            self._idle.put_nowait(worker)
+            raise WorkerLostError(f"a worker process cannot be started: {error}") from error
         # Not when this call ends, which may be cancelled, but when the worker is free: then the next photo may have it.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda done: _call_in(loop, self._release, worker, done))
@@ -116,34 +120,68 @@ class InferencePool:
 
     def close(self) -> None:
         """Stop the workers; a photo that is being analysed is finished."""
-        for worker in self._executors:
-            worker.shutdown(wait=True, cancel_futures=True)
-        self._executors.clear()
+        for worker in self._workers:
+            worker.close()
 
-    def _release(self, worker: ProcessPoolExecutor, done: Future[Analysis]) -> None:
-        if worker not in self._executors:
-            return  # the pool was closed meanwhile
+    def _release(self, worker: "_Worker", done: Future[Analysis]) -> None:
         if not done.cancelled() and isinstance(done.exception(), BrokenProcessPool):
-            worker = self._replace(worker)
+            worker.restart()
         self._idle.put_nowait(worker)
 
-    def _replace(self, broken: ProcessPoolExecutor) -> ProcessPoolExecutor:
-        self._executors.discard(broken)
-        broken.shutdown(wait=False)
-        worker = self._new_worker()
-        worker.submit(_encoder_id)  # loads its networks while nobody waits for them
-        return worker
 
-    def _new_worker(self) -> ProcessPoolExecutor:
-        # One process each: the executor gives all its processes up when one of them dies.
-        worker = ProcessPoolExecutor(
-            1,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(self._config,),
-        )
-        self._executors.add(worker)
-        return worker
+class _Worker:
+    """A place in the pool. Its process is started where there is none: at first, and after it died."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._executor: ProcessPoolExecutor | None = None
+        self._closed = False
+
+    def submit(self, call: Callable[..., _Result], *arguments: object) -> Future[_Result]:
+        """Hand the process one call.
+
+        Raises:
+            OSError, BrokenProcessPool: the process cannot be started; a later call tries again.
+        """
+        try:
+            return self._started().submit(call, *arguments)
+        except (OSError, BrokenProcessPool):
+            # Most often it died while it had nothing to do, and the call has not been begun.
+            self._forget()
+        try:
+            return self._started().submit(call, *arguments)
+        except (OSError, BrokenProcessPool):
+            self._forget()
+            raise
+
+    def restart(self) -> None:
+        """Start the process and load its networks while nobody waits for them; where that fails, `submit` will try."""
+        self._forget()
+        if not self._closed:
+            with suppress(OSError, BrokenProcessPool):
+                self.submit(_encoder_id)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            # One process each: an executor gives all its processes up when one of them dies.
+            self._executor = ProcessPoolExecutor(
+                1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(self._config,),
+            )
+        return self._executor
+
+    def _forget(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor = None
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., None], *arguments: object) -> None:

@@ -17,7 +17,14 @@ from face_engine.runtimes import DEFAULT_RUNTIME, Device, RuntimeName
 
 PREFIX = "FACE_API_"
 
-MAX_DEFAULT_WORKERS = 4  # each holds about 1.5 GB while it searches a photo of the default size limit
+MAX_DEFAULT_WORKERS = 4
+"""Each holds about 1.5 GB while it searches DEFAULT_MAX_DETECTION_PIXELS."""
+
+DEFAULT_MAX_DETECTION_PIXELS = 1_200_000
+"""About ten seconds and 1.2 GB with the stock dlib, see docs/performance.md."""
+
+DEFAULT_MAX_IN_FLIGHT = 256
+"""Messages that may be in memory at a time: 256 MB."""
 
 
 def _usable_cores() -> int:
@@ -51,10 +58,10 @@ class Settings(BaseSettings):
     runtime: RuntimeName = DEFAULT_RUNTIME
     device: Device = "cpu"
     upsample: int = Field(DEFAULT_UPSAMPLE, ge=0, le=2)
-    max_detection_pixels: int = Field(1_200_000, ge=10_000)
+    max_detection_pixels: int = Field(DEFAULT_MAX_DETECTION_PIXELS, ge=10_000)
     inference_workers: int = Field(default_factory=lambda: min(MAX_DEFAULT_WORKERS, _usable_cores()), ge=1)
 
-    max_in_flight: int = Field(256, ge=1)
+    max_in_flight: int = Field(DEFAULT_MAX_IN_FLIGHT, ge=1)
     message_timeout_s: float = Field(30.0, gt=0)
 
     @field_validator("image_types", mode="before")

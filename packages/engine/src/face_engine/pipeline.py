@@ -1,13 +1,10 @@
 """FaceEngine: detect, align, encode. The engine's public door."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from face_engine.detection import is_searchable, plan_working_size, resize, to_photo
+from face_engine.detection import is_searchable, plan_working_size, to_photo
 from face_engine.errors import NoFaceFoundError, SeveralFacesError
-from face_engine.images import MAX_PIXELS, decode
+from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.runtimes import Runtime
+from face_engine.timing import StageTimings, timed
 from face_engine.types import Analysis, Detection, Face, ImageRGB, Template
 
 DEFAULT_UPSAMPLE = 1
@@ -45,14 +42,14 @@ class FaceEngine:
             ImageError: the bytes are no photo that can be analysed.
             InferenceError: a network failed.
         """
-        timings_ms: dict[str, float] = {}
-        with _timed(timings_ms, "decode"):
+        timings_ms: StageTimings = {}
+        with timed(timings_ms, "decode"):
             image_rgb = decode(image_bytes, max_pixels=self._max_pixels)
-        with _timed(timings_ms, "detect"):
+        with timed(timings_ms, "detect"):
             detections = self._detect(image_rgb)
-        with _timed(timings_ms, "align"):
+        with timed(timings_ms, "align"):
             aligned = self.runtime.align(image_rgb, [detection.box for detection in detections])
-        with _timed(timings_ms, "encode"):
+        with timed(timings_ms, "encode"):
             vectors = self.runtime.encode([face.chip for face in aligned])
         faces = tuple(
             Face(
@@ -94,10 +91,3 @@ def only_face(analysis: Analysis) -> Face:
 def left_to_right(analysis: Analysis) -> list[Face]:
     """Return the faces by the left edge of their box, the upper one first where that is equal."""
     return sorted(analysis.faces, key=lambda face: (face.box.left, face.box.top))
-
-
-@contextmanager
-def _timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.perf_counter()
-    yield
-    timings_ms[stage] = (time.perf_counter() - start) * 1000

@@ -1,10 +1,10 @@
 """The two endpoints of the specification. Its outcomes are all HTTP 200; only what is none of them has a status."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -20,7 +20,7 @@ from face_engine.errors import FaceEngineError
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[str | None, bytes], Coroutine[Any, Any, Response]]
+Handler = Callable[[str | None, bytes], Awaitable[Response]]
 
 
 def spec_routes(settings: Settings, enrollment: EnrollmentService, analysis: AnalysisService) -> list[Route]:
@@ -54,7 +54,8 @@ class _Endpoint:
     async def answer(self, request: Request) -> Response:
         try:
             message = await read_message(request, self._settings.max_message_bytes, self._settings.message_timeout_s)
-            return await _while_connected(request, self._handler(request.headers.get("content-type"), message))
+            content_type = request.headers.get("content-type")
+            return await _while_connected(request, partial(self._handler, content_type, message))
         except BrokenMessageError as refusal:
             return LastResponse(_refuse(refusal))
         except RefusalError as refusal:
@@ -65,23 +66,31 @@ class _Endpoint:
             return _fail(request, error.reason, error)
 
 
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """Finish the work, unless the caller goes away first: then nobody waits for a worker in its name."""
-    answer = asyncio.ensure_future(work)
-    departure = asyncio.ensure_future(_disconnection(request))
-    try:
-        await asyncio.wait((answer, departure), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise RefusalError("caller_gone")
-        return await answer
-    finally:
-        departure.cancel()
-        answer.cancel()
+async def _while_connected(request: Request, work: Callable[[], Awaitable[Response]]) -> Response:
+    """Finish the work, unless the caller goes away first: then nobody waits for a worker in its name.
+
+    What is being written to the store is finished all the same, and the answer is then the true one.
+    """
+    answer: Response | None = None
+    error: Exception | None = None
+    async with anyio.create_task_group() as group:
+        group.start_soon(_cancel_on_departure, request, group.cancel_scope)
+        try:
+            answer = await work()
+        except Exception as failure:  # noqa: BLE001 - passed on below: a task group would wrap it into a group
+            error = failure
+        group.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    if answer is None:
+        raise RefusalError("caller_gone")
+    return answer
 
 
-async def _disconnection(request: Request) -> None:
+async def _cancel_on_departure(request: Request, scope: anyio.CancelScope) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()
 
 
 def _fail(request: Request, reason: str, error: Exception) -> JSONResponse:

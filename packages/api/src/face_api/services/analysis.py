@@ -6,11 +6,11 @@ from anyio.to_thread import run_sync
 
 from face_api.inference import Analyser
 from face_api.services.photos import PhotoLimits, RefusalError
-from face_api.services.timing import StageTimings, timed
 from face_api.store import EnrollmentStore
 from face_engine.errors import ImageError
 from face_engine.matching import Comparison, compare
 from face_engine.pipeline import left_to_right
+from face_engine.timing import StageTimings, timed
 
 
 @dataclass(frozen=True, slots=True)

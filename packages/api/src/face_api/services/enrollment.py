@@ -8,10 +8,10 @@ from anyio.to_thread import run_sync
 
 from face_api.inference import Analyser
 from face_api.services.photos import PhotoLimits, RefusalError
-from face_api.services.timing import StageTimings, timed
 from face_api.store import Enrollment, EnrollmentStore, Profile
 from face_engine.errors import FaceCountError, ImageError
 from face_engine.pipeline import only_face
+from face_engine.timing import StageTimings, timed
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,14 +66,12 @@ class EnrollmentStore:
 
     def note_repetition(self, enrollment: Enrollment, encoder_id: str) -> bool:
         """Tell whether this very photo is one of the user's references already; if so, update the profile."""
+        # Most photos are new: that is found out without the lock on writing.
         with _store_errors(), reading(self._engine) as session:
-            found = _find_user(session, enrollment)
-            if found is None or not _has_reference(session, found, enrollment.image_sha256, encoder_id):
+            if _find_repetition(session, enrollment, encoder_id) is None:
                 return False
-        if enrollment.profile == Profile():
-            return True
         with _store_errors(), writing(self._engine) as session:
-            found = _find_user(session, enrollment)
+            found = _find_repetition(session, enrollment, encoder_id)
             if found is None:
                 return False
             _apply(enrollment.profile, found)
@@ -81,7 +79,7 @@ class EnrollmentStore:
             return True
 
     def add_reference(self, enrollment: Enrollment, template: Template, limit: int) -> bool:
-        """Register a template, its user and company where they are new; beyond `limit` the oldest references retire.
+        """Register a template, its user and company where they are new; beyond `limit` (>= 1) the oldest retire.
 
         Returns:
             Whether a reference was added; the same photo by the same encoder again adds nothing.
@@ -91,7 +89,9 @@ class EnrollmentStore:
             _apply(enrollment.profile, found)
             session.add(found)
             session.flush()
-            if found.id is None or _has_reference(session, found, enrollment.image_sha256, template.encoder_id):
+            if found.id is None:
+                raise StoreUnavailableError("the database gave a new user no id")
+            if _has_reference(session, found, enrollment.image_sha256, template.encoder_id):
                 return False
             session.add(
                 Reference(
@@ -115,6 +115,13 @@ def _find_user(session: Session, enrollment: Enrollment) -> User | None:
         .where(Company.name == enrollment.company, User.key == enrollment.user)
     )
     return session.exec(statement).first()
+
+
+def _find_repetition(session: Session, enrollment: Enrollment, encoder_id: str) -> User | None:
+    found = _find_user(session, enrollment)
+    if found is None or not _has_reference(session, found, enrollment.image_sha256, encoder_id):
+        return None
+    return found
 
 
 def _new_user(session: Session, enrollment: Enrollment) -> User:

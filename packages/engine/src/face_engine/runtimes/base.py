@@ -33,14 +33,15 @@ class Runtime(Protocol):
     def detect(self, image_rgb: ImageRGB, upsample: int) -> list[Detection]:
         """Find faces in (H, W, 3) uint8 RGB, its sides doubled `upsample` times; by falling confidence.
 
-        Neither side may be shorter than detection.MIN_DETECTOR_SIDE after upsampling.
+        Boxes are in pixels of the image as given, before upsampling. Neither side may be shorter than
+        detection.MIN_DETECTOR_SIDE after upsampling. Raises InferenceError.
         """
         ...
 
     def align(self, image_rgb: ImageRGB, boxes: Sequence[Box]) -> list[AlignedFace]:
-        """Locate five landmarks in each box of the image and cut the chips."""
+        """Locate five landmarks in each box of the image and cut the chips. Raises InferenceError."""
         ...
 
     def encode(self, chips: Sequence[Chip]) -> npt.NDArray[np.float32]:
-        """Encode n chips to (n, 128) float32; n may be 0."""
+        """Encode n chips to (n, 128) float32; n may be 0. Raises InferenceError."""
         ...

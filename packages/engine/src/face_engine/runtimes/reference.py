@@ -4,9 +4,12 @@ It is what every other runtime is measured against, and it is slow: the stock dl
 dlib holds Python's global lock while a network runs, so a server keeps this runtime in processes of its own.
 """
 
+import importlib.util
+import io
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -21,11 +24,17 @@ CHIP_SIZE = 150  # pixels; the encoder's input, dlib's face_recognition_model_v1
 CHIP_PADDING = 0.25  # of the face's size, on each side; dlib's face_recognition_model_v1
 TEMPLATE_SIZE = 128
 
+REQUIRED_MODULES = ("face_recognition", "face_recognition_models", "pkg_resources")
+"""The last is what face_recognition_models 0.3.0 imports; setuptools has it up to 80, and is pinned for it."""
+
 ENCODER_ID = f"dlib-resnet-v1:{ENCODER.sha256[:12]}/5pt-{CHIP_SIZE}px-pad{CHIP_PADDING}/float32"
 
 
 def device_status(device: Device) -> DeviceStatus:
     """Tell whether the installed dlib can use the device, without loading a network."""
+    for module in REQUIRED_MODULES:
+        if importlib.util.find_spec(module) is None:
+            return DeviceStatus(device, available=False, detail=f"the module {module} is not installed")
     try:
         import dlib  # noqa: PLC0415 - a missing dlib is an answer here, not a crash at import
     except ImportError as error:
@@ -116,11 +125,15 @@ class _DlibErrors:
 
 def _import_face_recognition() -> Any:
     """Import face_recognition.api, which loads its networks and ends the process where it finds something missing."""
-    with warnings.catch_warnings():
-        # face_recognition_models 0.3.0 still imports pkg_resources; setuptools is pinned for it.
+    advice = io.StringIO()
+    with warnings.catch_warnings(), redirect_stdout(advice):
         warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
         try:
             import face_recognition.api  # noqa: PLC0415 - loading takes a second; only who runs it pays
-        except (ImportError, SystemExit) as error:
+        except SystemExit as error:
+            raise RuntimeUnavailableError(
+                f"face_recognition did not find what it needs; it says: {' '.join(advice.getvalue().split())}"
+            ) from error
+        except ImportError as error:
             raise RuntimeUnavailableError(f"face_recognition cannot be imported: {error}") from error
     return face_recognition.api

@@ -1,4 +1,4 @@
-"""Wall-clock milliseconds by stage, as they go into the Server-Timing header."""
+"""Wall-clock milliseconds by stage."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ StageTimings = dict[str, float]
 
 @contextmanager
 def timed(timings_ms: StageTimings, stage: str) -> Iterator[None]:
-    """Add the block's time to the stage."""
+    """Add the block's wall-clock time, in milliseconds, to the stage, also where the block fails."""
     start = time.perf_counter()
     try:
         yield
