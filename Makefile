@@ -15,6 +15,13 @@ UV := .uv/bin/uv
 UV_STAMP := .uv/$(UV_VERSION)
 RUN := .venv/bin/
 
+# A virtual environment holds its own path: one that was moved along with this folder is made anew.
+ifneq ($(wildcard .venv/synced),)
+ifneq ($(shell cat .venv/synced),$(CURDIR))
+$(shell rm -rf .venv .uv)
+endif
+endif
+
 .PHONY: help
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,10 +56,11 @@ bench: .venv/synced ## Measure speed and memory, as ratios within one run
 
 $(UV_STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$(PYTHON)" -m venv .uv || { rm -rf .uv; echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than Python 3.11" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear .uv || { rm -rf .uv; echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) || { rm -rf .uv; exit 1; }
 	@touch $@
 
 .venv/synced: $(UV_STAMP) uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml)
 	$(UV) sync --locked --all-packages --python .uv/bin/python
-	@touch $@
+	@echo '$(CURDIR)' > $@

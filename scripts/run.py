@@ -1,6 +1,7 @@
 """`make run`: the API and the dashboard on this machine until Ctrl-C, with a sample photo to try.
 
-FACE_API_PORT and FACE_DASHBOARD_PORT choose other ports, FACE_API_DATA_DIR another data folder.
+FACE_API_PORT and FACE_DASHBOARD_PORT choose other ports, FACE_API_DATA_DIR another data folder; the addresses are
+always on 127.0.0.1. All other FACE_API_* settings are the API's own.
 """
 
 import os
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
+from types import FrameType
 
 from sample_photos import SamplePhotosError, sample_photo
 
@@ -28,6 +30,7 @@ POLL_S = 0.2
 
 
 stop_requested = threading.Event()
+stop_at_once = threading.Event()
 
 
 class StopRequested(Exception):  # noqa: N818 - no error: somebody asked to stop
@@ -39,16 +42,19 @@ class ServiceEndedError(Exception):
 
 
 def main() -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop_requested.set())
+    # SIGHUP: somebody closed the terminal.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _request_stop)
     try:
-        api_port = int(os.environ.get("FACE_API_PORT", "8000"))
-        dashboard_port = int(os.environ.get("FACE_DASHBOARD_PORT", "8501"))
+        api_port, dashboard_port = _port("FACE_API_PORT", 8000), _port("FACE_DASHBOARD_PORT", 8501)
     except ValueError:
-        print("FACE_API_PORT and FACE_DASHBOARD_PORT are numbers, such as 8000 and 8501.", file=sys.stderr)
+        print("FACE_API_PORT and FACE_DASHBOARD_PORT are two numbers from 1 to 65535.", file=sys.stderr)
+        return 1
+    if api_port == dashboard_port:
+        print("FACE_API_PORT and FACE_DASHBOARD_PORT must differ.", file=sys.stderr)
         return 1
     api_url, dashboard_url = f"http://{HOST}:{api_port}", f"http://{HOST}:{dashboard_port}"
-    data_dir = Path(os.environ.get("FACE_API_DATA_DIR", ROOT / ".data")).resolve()
+    data_dir = Path(os.environ.get("FACE_API_DATA_DIR") or ROOT / ".data").resolve()
     for port, variable in ((api_port, "FACE_API_PORT"), (dashboard_port, "FACE_DASHBOARD_PORT")):
         if _is_taken(port):
             print(f"Port {port} is taken. Choose another one: {variable}=... make run", file=sys.stderr)
@@ -71,7 +77,8 @@ def main() -> int:
             _check_alive(services)
             _pause()
     except StopRequested:
-        print(f"\nStopping; accepted photos are finished first, for at most {STOP_TIMEOUT_S:.0f} s ...", flush=True)
+        patience = f"for at most {STOP_TIMEOUT_S:.0f} s; Ctrl-C again stops at once"
+        print(f"\nStopping. Accepted photos are finished first, {patience} ...", flush=True)
         status = 0
     except ServiceEndedError as error:
         print(error, file=sys.stderr)
@@ -80,6 +87,20 @@ def main() -> int:
         _stop(services)
     print("Stopped.", flush=True)
     return status
+
+
+def _request_stop(_number: int, _frame: FrameType | None) -> None:
+    if stop_requested.is_set():
+        stop_at_once.set()
+    stop_requested.set()
+
+
+def _port(variable: str, default: int) -> int:
+    """Return the port that a variable names; ValueError where it names none."""
+    port = int(os.environ.get(variable) or default)
+    if port not in range(1, 65536):
+        raise ValueError(variable)
+    return port
 
 
 def _pause() -> None:
@@ -109,7 +130,7 @@ def _sample_photo() -> Path | None:
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
     program = Path(sys.executable).with_name(command[0])
-    return subprocess.Popen([str(program), *command[1:]], start_new_session=True)
+    return subprocess.Popen([str(program), *command[1:]], stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _wait_until_ready(addresses: Mapping[str, str], services: Mapping[str, subprocess.Popen[bytes]]) -> None:
@@ -140,12 +161,13 @@ def _stop(services: Mapping[str, subprocess.Popen[bytes]]) -> None:
     for process in services.values():
         process.terminate()
     deadline = time.monotonic() + STOP_TIMEOUT_S
+    while any(process.poll() is None for process in services.values()):
+        if stop_at_once.wait(POLL_S) or time.monotonic() > deadline:
+            print("Not all that was accepted could be finished.", file=sys.stderr)
+            break
     for process in services.values():
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        process.kill()
+        process.wait()
 
 
 def _greeting(api_url: str, dashboard_url: str, data_dir: Path, photo: Path | None) -> str:

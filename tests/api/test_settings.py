@@ -45,7 +45,7 @@ def test_the_environment_is_read_and_the_command_line_wins(monkeypatch: pytest.M
         ("FACE_API_DEVICE", "tpu", "FACE_API_DEVICE: .*'cpu' or 'cuda'"),
         ("FACE_API_RUNTIME", "magic", "FACE_API_RUNTIME: .*'reference'"),
         ("FACE_API_UPSAMPLE", "3", "FACE_API_UPSAMPLE: "),
-        ("FACE_API_MAX_IMAGE_BYTES", "100", "min_image_bytes <= max_image_bytes <= max_message_bytes"),
+        ("FACE_API_MAX_IMAGE_BYTES", "100", "FACE_API_MIN_IMAGE_BYTES <= FACE_API_MAX_IMAGE_BYTES <= "),
         ("FACE_API_TOLERENCE", "0.6", "no such setting: FACE_API_TOLERENCE"),
     ],
 )
@@ -53,6 +53,18 @@ def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch, variable: str
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=message):
         load_settings()
+
+
+@pytest.mark.parametrize("variable", ["FACE_API_HOST", "FACE_API_DATA_DIR", "FACE_API_TOLERANCE"])
+def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    default = load_settings()
+    monkeypatch.setenv(variable, "")
+    assert load_settings() == default
+
+
+def test_an_empty_host_is_not_every_interface() -> None:
+    with pytest.raises(SettingsError, match="FACE_API_HOST"):
+        load_settings({"host": ""})
 
 
 def test_the_readme_lists_every_setting() -> None:

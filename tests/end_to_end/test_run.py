@@ -76,13 +76,20 @@ def shell(command: str) -> str:
     return subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=True, timeout=240).stdout
 
 
-def test_a_port_that_is_no_number_is_said_so() -> None:
-    environment = os.environ | {"FACE_API_PORT": "abc"}
+@pytest.mark.parametrize(
+    ("api_port", "message"),
+    [
+        ("abc", "FACE_API_PORT and FACE_DASHBOARD_PORT are two numbers from 1 to 65535."),
+        ("99999", "FACE_API_PORT and FACE_DASHBOARD_PORT are two numbers from 1 to 65535."),
+        ("8501", "FACE_API_PORT and FACE_DASHBOARD_PORT must differ."),
+    ],
+)
+def test_ports_that_cannot_be_are_said_so(api_port: str, message: str) -> None:
+    environment = os.environ | {"FACE_API_PORT": api_port, "FACE_DASHBOARD_PORT": "8501"}
     result = subprocess.run(
         [sys.executable, str(SCRIPT)], capture_output=True, text=True, check=False, env=environment, timeout=60
     )
-    assert result.returncode == 1
-    assert result.stderr == "FACE_API_PORT and FACE_DASHBOARD_PORT are numbers, such as 8000 and 8501.\n"
+    assert (result.returncode, result.stderr) == (1, message + "\n")
 
 
 def test_a_port_that_is_taken_is_said_so() -> None:

@@ -277,6 +277,22 @@ def test_a_message_shorter_than_it_says_is_answered_when_its_time_is_up(tmp_path
     assert answer.endswith(b'\r\n\r\n{"result":"Fail"}')
 
 
+@pytest.mark.parametrize("surplus", [b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\0" * 1000])
+def test_what_comes_behind_a_broken_message_is_neither_served_nor_an_error(server: Server, surplus: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head_of(1000) + bytes(1000))
+        answer = connection.recv(65_536)
+        assert b"x-face-reason: form_invalid" in answer
+        connection.sendall(surplus)
+        try:
+            while data := connection.recv(65_536):
+                answer += data
+        except ConnectionResetError:
+            pass
+    assert answer.count(b"HTTP/1.1") == 1
+    # The server must not have logged a traceback either: its fixture checks that.
+
+
 def test_a_message_longer_than_it_says_is_cut_where_it_said(server: Server) -> None:
     answer = converse(server, head_of(250_000), message_of(450_000))
     assert answer.count(b"HTTP/1.1") == 1, "what is behind the message must not be taken for another request"

@@ -50,7 +50,7 @@ class Server:
         while time.monotonic() < deadline:
             log = "".join(self.log)
             found = re.search(r"running on http://127\.0\.0\.1:(\d+)", log)
-            if found and "startup complete" in log:
+            if found:
                 return int(found[1])
             if self.process.poll() is not None:
                 break

@@ -1,6 +1,7 @@
 """face-api: serve."""
 
 import logging
+import socket
 import sys
 from contextlib import suppress
 from ipaddress import ip_address
@@ -33,6 +34,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     import uvicorn  # noqa: PLC0415
 
     from face_api.app import create_app  # noqa: PLC0415
+    from face_api.protocol import Protocol  # noqa: PLC0415
     from face_api.settings import SettingsError, load_settings  # noqa: PLC0415
     from face_api.store import StoreUnavailableError  # noqa: PLC0415
     from face_engine.errors import FaceEngineError  # noqa: PLC0415
@@ -43,6 +45,7 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
     try:
         settings = load_settings({name: value for name, value in given.items() if value is not None})
         check_runtime(settings.runtime, settings.device)
+        _check_address(settings.host, settings.port)
         app = create_app(settings)
     except (SettingsError, StoreUnavailableError, FaceEngineError) as error:
         _fail(str(error))
@@ -55,22 +58,30 @@ def serve(host: str | None, port: int | None, data_dir: Path | None) -> None:
         app,
         host=settings.host,
         port=settings.port,
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,  # the service writes its own line for each request; uvicorn's has no request id
         server_header=False,
     )
-    try:
-        listener = config.bind_socket()
-    except SystemExit:  # which is how uvicorn ends, after it logged the reason
-        _fail(f"cannot listen on {settings.host} port {settings.port}")
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):  # handed on by uvicorn after it shut down in order
-        server.run(sockets=[listener])
+        server.run()
     if not server.started:
         sys.exit(EXIT_STARTUP)
+
+
+def _check_address(host: str, port: int) -> None:
+    """End the program where nobody could listen: that is known before the networks are loaded."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen()
+    except OSError as error:
+        _fail(f"cannot listen on {host} port {port}: {error.strerror}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -40,9 +40,9 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """Every setting of the service. README.md lists them; tests compare that table with this class."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8000, ge=0, le=65535)
     data_dir: Path = Field(default_factory=lambda: user_data_path("face-api"))
 
@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _limits_are_ordered(self) -> Self:
         if not self.min_image_bytes <= self.max_image_bytes <= self.max_message_bytes:
-            raise ValueError("min_image_bytes <= max_image_bytes <= max_message_bytes must hold")
+            raise ValueError(
+                f"{PREFIX}MIN_IMAGE_BYTES <= {PREFIX}MAX_IMAGE_BYTES <= {PREFIX}MAX_MESSAGE_BYTES must hold"
+            )
         return self
 
 

@@ -6,6 +6,8 @@ Results go to stdout, everything else to stderr. Exit status: 0 all was answered
 
 import json
 import math
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +29,8 @@ EXIT_ENVIRONMENT = 3
 
 MAX_FILE_BYTES = 100_000_000
 
-DEFAULT_MAX_DETECTION_PIXELS = 13_000_000
-"""3.2 megapixels upsampled once; about 13 GB of memory with dlib. An explicit --upsample lifts it."""
+DEFAULT_MAX_DETECTION_PIXELS = 4_000_000
+"""1 megapixel upsampled once; about half a minute and 4 GB with the stock dlib. An explicit --upsample lifts it."""
 
 PROGRESS_FROM_IMAGES = 2
 
@@ -42,7 +44,8 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
             "--upsample",
             type=click.IntRange(0, 2),
             help="Double the photo's sides N times before the search, exactly as dlib does, whatever it costs. "
-            f"Without this option: {DEFAULT_UPSAMPLE}, and less for photos above 3.2 megapixels.",
+            f"Without this option: {DEFAULT_UPSAMPLE}, and less where that makes more than "
+            f"{DEFAULT_MAX_DETECTION_PIXELS / 1e6:g} megapixels.",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
     ):
@@ -58,9 +61,16 @@ def _not_nan(_context: click.Context, _option: click.Parameter, value: float) ->
 
 def run() -> None:
     """Run the program: what it cannot write, to a full disk for instance, is an error like any other."""
+    # dlib works for seconds without giving Python a chance to raise KeyboardInterrupt.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except OSError as error:
+        # What is still in the buffer would fail again when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"cannot write the result: {_message(error)}", EXIT_INPUT)
 
 
@@ -84,7 +94,7 @@ def detect(images: tuple[str, ...], runtime: str, device: Device, upsample: int 
     hide_progress = len(images) < PROGRESS_FROM_IMAGES or not sys.stderr.isatty()
     for image in tqdm(images, unit="photo", file=sys.stderr, disable=hide_progress, leave=False):
         try:
-            analysis = _analyse(engine, image)
+            analysis = engine.analyse(_read(image))
         except (FaceEngineError, OSError) as error:
             failed = True
             tqdm.write(f"face-engine: {image}: {_message(error)}", file=sys.stderr)
@@ -115,12 +125,18 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
 
     The exit status is 0 whatever the verdict is; 1 means that there is none.
     """
+    photos = {}
+    for image in (image_a, image_b):  # what cannot be read is said before anything takes long
+        try:
+            photos[image] = _read(image)
+        except (ImageError, OSError) as error:
+            _fail(f"{image}: {_message(error)}", EXIT_INPUT)
     engine = _load_engine(runtime, device, upsample)
     templates = []
     for image in (image_a, image_b):
         try:
-            templates.append(only_face(_analyse(engine, image)).template)
-        except (FaceEngineError, OSError) as error:
+            templates.append(only_face(engine.analyse(photos[image])).template)
+        except FaceEngineError as error:
             _fail(f"{image}: {_message(error)}", EXIT_INPUT)
     comparison = compare(templates[0], [templates[1]], tolerance)
     if as_json:
@@ -154,12 +170,12 @@ def _load_engine(runtime: str, device: Device, upsample: int | None) -> FaceEngi
     return FaceEngine(loaded, upsample=upsample)
 
 
-def _analyse(engine: FaceEngine, image: str) -> Analysis:
+def _read(image: str) -> bytes:
     with Path(image).open("rb") as stream:
         data = stream.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"larger than {MAX_FILE_BYTES // 1_000_000} MB")
-    return engine.analyse(data)
+    return data
 
 
 def _to_json(image: str, analysis: Analysis) -> dict[str, Any]:

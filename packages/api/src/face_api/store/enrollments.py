@@ -46,8 +46,11 @@ class EnrollmentStore:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        with _store_errors():
-            self._engine: Engine = open_database(data_dir)
+        try:
+            with _store_errors():
+                self._engine: Engine = open_database(data_dir)
+        except StoreUnavailableError as error:
+            raise StoreUnavailableError(f"the database in {data_dir} cannot be used: {error}") from error
 
     def close(self) -> None:
         self._engine.dispose()
