@@ -32,7 +32,7 @@ run: .venv/synced ## Start the API and the dashboard on this machine, with a sam
 
 .PHONY: test
 test: .venv/synced ## Run the whole test suite
-	$(RUN)python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(RUN)python -m pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: check
 check: .venv/synced ## Check format, lint, types and the direction of imports

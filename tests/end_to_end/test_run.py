@@ -15,9 +15,6 @@ import pytest
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "run.py"
 
-# Two workers search at once in the tests of the service: keep out of their way.
-pytestmark = pytest.mark.xdist_group("server")
-
 
 def free_port() -> int:
     with socket.socket() as probe:

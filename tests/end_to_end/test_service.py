@@ -26,8 +26,6 @@ from face_api.store.database import DATABASE_NAME
 from support.photos import IN_BAND, MAX_BAND, MIN_BAND, collage, jpeg, noise, png, png_bomb, portrait, scan_bomb
 from support.server import FORM, Server, running_server
 
-pytestmark = pytest.mark.xdist_group("server")
-
 SUCCESS, FAIL = {"result": "Success"}, {"result": "Fail"}
 SIZE_ERROR = {"result": {"message": "Fail", "reason": "img_size_err"}}
 TYPE_ERROR = {"result": {"message": "Fail", "reason": "File type err"}}

@@ -2,8 +2,10 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,18 @@ def test_detect_prints_one_json_line_per_image(photos: Path) -> None:
         assert face["confidence"] > 0
         assert [len(point) for point in face["landmarks"]] == [2] * 5
         assert len(face["template"]) == 128
+
+
+def test_a_terminal_sees_a_progress_bar_and_a_pipe_the_results_alone(photos: Path) -> None:
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (30, 100))
+    command = [str(PROGRAM), "detect", "--upsample", "0", "--json", "obama.jpg", "nobody.jpg"]
+    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=its_end, check=False, cwd=photos, timeout=300)
+    os.close(its_end)
+    with os.fdopen(terminal, "rb") as screen:
+        assert b"| 2/2 [" in screen.read1(100_000)
+    assert result.returncode == 0
+    assert [json.loads(line)["image"] for line in result.stdout.splitlines()] == ["obama.jpg", "nobody.jpg"]
 
 
 def test_detect_goes_on_after_a_bad_file_and_says_which(photos: Path) -> None:

@@ -99,9 +99,7 @@ def detect(images: tuple[str, ...], runtime: str, device: Device, upsample: int 
             failed = True
             tqdm.write(f"face-engine: {image}: {_message(error)}", file=sys.stderr)
             continue
-        lines = [json.dumps(_to_json(image, analysis))] if as_json else _to_lines(image, analysis)
-        for line in lines:
-            tqdm.write(line, file=sys.stdout)
+        tqdm.write(json.dumps(_to_json(image, analysis)) if as_json else _to_text(image, analysis), file=sys.stdout)
         sys.stdout.flush()
     if failed:
         sys.exit(EXIT_INPUT)
@@ -195,7 +193,7 @@ def _to_json(image: str, analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _to_lines(image: str, analysis: Analysis) -> list[str]:
+def _to_text(image: str, analysis: Analysis) -> str:
     count = len(analysis.faces)
     seconds = sum(analysis.timings_ms.values()) / 1000
     faces = f"{count} face" if count == 1 else f"{count} faces"
@@ -203,7 +201,7 @@ def _to_lines(image: str, analysis: Analysis) -> list[str]:
     for face in analysis.faces:
         left, top, right, bottom = face.box.ltrb
         lines.append(f"  left {left}, top {top}, right {right}, bottom {bottom}, confidence {face.confidence:.2f}")
-    return lines
+    return "\n".join(lines)
 
 
 def _doctor_lines(report: dict[str, Any]) -> list[str]:

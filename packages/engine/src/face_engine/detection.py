@@ -1,7 +1,7 @@
 """At which size a photo goes through the detector, and where a box found there lies in the photo.
 
 The detector sees faces of 80 pixels and more, so a small photo is enlarged; its time and memory grow with the
-pixels it is given (about 9 s and 1 GB per megapixel with the stock dlib on one core), so a large one is not.
+pixels it is given (7 to 9 s and 1 GB a megapixel with the stock dlib on one core), so a large one is not.
 """
 
 import math

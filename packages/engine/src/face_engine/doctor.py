@@ -19,7 +19,7 @@ def examine() -> dict[str, Any]:
 
     `ok` is true when the default runtime can run on at least one device with the published weights.
     """
-    runtimes = [
+    runtimes: list[dict[str, Any]] = [
         {
             "name": name,
             "default": name == DEFAULT_RUNTIME,
@@ -28,7 +28,9 @@ def examine() -> dict[str, Any]:
         for name in RUNTIMES
     ]
     weights = [_examine_weights(file) for file in WEIGHT_FILES]
-    default_runs = any(device_status(DEFAULT_RUNTIME, device).available for device in DEVICES)
+    default_runs = any(
+        device["available"] for runtime in runtimes if runtime["default"] for device in runtime["devices"]
+    )
     return {
         "ok": default_runs and all(file["ok"] for file in weights),
         "versions": {
