@@ -14,6 +14,7 @@ FaceEngineError
   WeightsError                    dlib's weight files
     WeightsMissingError
     WeightsCorruptError
+    NetworkFormatError            a file is not a network of the kind that is expected
   RuntimeUnavailableError         the runtime cannot be loaded here
     DeviceUnavailableError        the runtime is here, the device that was asked for is not
   InferenceError                  a network failed on a valid photo
@@ -143,6 +144,19 @@ class WeightsCorruptError(WeightsError):
 
     def __str__(self) -> str:
         return f"{self.path} has SHA-256 {self.found_sha256}, not {self.expected_sha256}"
+
+
+class NetworkFormatError(WeightsError):
+    """A weight file holds another network than the one that is expected, or another version of the format."""
+
+    reason = "network_format"
+
+    def __init__(self, file: str, place: str, problem: str) -> None:
+        super().__init__(file, place, problem)
+        self.file, self.place, self.problem = file, place, problem
+
+    def __str__(self) -> str:
+        return f"{self.file}, {self.place}: {self.problem}"
 
 
 class RuntimeUnavailableError(FaceEngineError):

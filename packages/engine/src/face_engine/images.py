@@ -7,6 +7,7 @@ import os
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 
 from face_engine.errors import (
     ImageCorruptError,
@@ -69,3 +70,26 @@ def resize(image_rgb: ImageRGB, scale: float) -> ImageRGB:
     size_wh = max(1, round(width * scale)), max(1, round(height * scale))
     interpolation = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
     return cv2.resize(image_rgb, size_wh, interpolation=interpolation)  # type: ignore[return-value]
+
+
+def resize_aligned(source: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> None:
+    """Fill `target` (h, w) with `source` (H, W) resized: bilinear, the corner pixels on the corner pixels, as dlib's.
+
+    `target` may be a part of a larger array.
+    """
+    (source_height, source_width), (height, width) = source.shape, target.shape
+    step_x, step_y = (source_width - 1) / max(width - 1, 1), (source_height - 1) / max(height - 1, 1)
+    cv2.warpAffine(
+        source,
+        np.array([[step_x, 0, 0], [0, step_y, 0]]),
+        (width, height),
+        dst=target,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+        hint=cv2.ALGO_HINT_ACCURATE,  # coordinates in float32, not in 32nds of a pixel
+    )
+
+
+def use_threads(count: int) -> None:
+    """Let OpenCV work with as many threads at most; a setting of the whole process."""
+    cv2.setNumThreads(count)

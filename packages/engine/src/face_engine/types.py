@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+TEMPLATE_SIZE = 128
+"""Numbers in a template."""
+
 ImageRGB = npt.NDArray[np.uint8]
 """(H, W, 3) uint8, channels in the order red, green, blue."""
 

@@ -8,9 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from face_engine.types import AlignedFace, Box, Chip, Detection, ImageRGB
+from face_engine.weights import ENCODER
 
 Device = Literal["cpu", "cuda"]
 DEVICES: tuple[Device, ...] = get_args(Device)
+
+
+def encoder_id(precision: str) -> str:
+    """Return the id of plain templates: one for each weight file, preprocessing and class of precision."""
+    return f"dlib-resnet-v1:{ENCODER.sha256[:12]}/5pt-150px-pad0.25/{precision}"
 
 
 @dataclass(frozen=True, slots=True)
