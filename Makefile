@@ -62,5 +62,5 @@ $(UV_STAMP):
 	@touch $@
 
 .venv/synced: $(UV_STAMP) uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml)
-	$(UV) sync --locked --all-packages --python .uv/bin/python
+	$(UV) sync --locked --all-packages --all-extras --python .uv/bin/python
 	@echo '$(CURDIR)' > $@

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_engine.runtimes import Device
+from face_engine.search import Scope
 from face_engine.types import AlignedFace, Analysis, Box, Chip, Detection, Face, ImageRGB, Template
 
 ENCODER_ID = "fake/1"
@@ -38,6 +39,7 @@ class FakeRuntime:
 class FakeAnalyser:
     """Answers each photo with the faces that the test planted for its bytes."""
 
+    runtime = "fake"
     encoder_id = ENCODER_ID
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ class FakeAnalyser:
     def plant(self, image: bytes, *faces: Face) -> None:
         self.planted[image] = Analysis(640, 480, faces, {"decode": 1.0, "detect": 2.0, "align": 1.0, "encode": 1.0})
 
-    async def analyse(self, image_bytes: bytes) -> Analysis:
+    async def analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
         self.analysed += 1
         answer = self.planted[image_bytes]
         if isinstance(answer, Exception):

@@ -1,8 +1,8 @@
 """Runs the engine outside the event loop's process.
 
-dlib holds Python's global lock while a network runs, for seconds: in a thread it would stop every other request. So
-each worker is a process with an engine of its own; a runtime that releases the lock can be given threads instead,
-behind the same `Analyser`.
+Photos come from anywhere, and native code decodes them: what goes wrong there ends a worker, not the server. The
+reference runtime also holds Python's global lock for seconds. So each worker is a process with an engine of its own,
+and the cores are divided among them.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from typing import Protocol, TypeVar
 from face_api.settings import Settings
 from face_engine.errors import InferenceError
 from face_engine.pipeline import FaceEngine
-from face_engine.runtimes import Device, create_runtime
+from face_engine.runtimes import Device, create_runtime, usable_cores
+from face_engine.search import Scope
 from face_engine.types import Analysis
 
 _Result = TypeVar("_Result")
@@ -30,10 +31,11 @@ _Result = TypeVar("_Result")
 class Analyser(Protocol):
     """What the services need of the engine."""
 
+    runtime: str
     encoder_id: str
 
-    async def analyse(self, image_bytes: bytes) -> Analysis:
-        """Find and encode the faces of a photo.
+    async def analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
+        """Find and encode the faces of a photo (see FaceEngine.analyse).
 
         Raises:
             ImageError: the bytes are no photo that can be analysed.
@@ -54,18 +56,20 @@ class EngineConfig:
 
     runtime: str
     device: Device
-    upsample: int
-    max_detection_pixels: int
+    exact_upsample: int | None
+    """How often dlib's own search doubles the photo's sides; None for the search within a budget."""
     max_pixels: int
+    threads: int
+    """Cores for one photo."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "EngineConfig":
         return cls(
             settings.runtime,
             settings.device,
-            settings.upsample,
-            settings.max_detection_pixels,
+            settings.upsample if settings.exact else None,
             settings.max_image_pixels,
+            max(1, usable_cores() // settings.inference_workers),
         )
 
 
@@ -79,6 +83,7 @@ class InferencePool:
     def __init__(self, config: EngineConfig, workers: int) -> None:
         self._workers = [_Worker(config) for _ in range(workers)]
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
+        self.runtime = ""
         self.encoder_id = ""
 
     async def start(self) -> None:
@@ -88,15 +93,15 @@ class InferencePool:
             FaceEngineError: the engine cannot be built; says why.
         """
         try:
-            ids = await asyncio.gather(*(asyncio.wrap_future(worker.submit(_encoder_id)) for worker in self._workers))
+            loaded = await asyncio.gather(*(asyncio.wrap_future(worker.submit(_load)) for worker in self._workers))
         except BaseException:
             self.close()
             raise
-        self.encoder_id = ids[0]
+        self.runtime, self.encoder_id = loaded[0]
         for worker in self._workers:
             self._idle.put_nowait(worker)
 
-    async def analyse(self, image_bytes: bytes) -> Analysis:
+    async def analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
         """Analyse a photo as soon as a worker is idle.
 
         Raises:
@@ -106,7 +111,7 @@ class InferencePool:
         """
         worker = await self._idle.get()
         try:
-            future = worker.submit(_analyse, image_bytes)
+            future = worker.submit(_analyse, image_bytes, scope)
         except (OSError, BrokenProcessPool) as error:
             self._idle.put_nowait(worker)
             raise WorkerLostError(f"a worker process cannot be started: {error}") from error
@@ -159,7 +164,7 @@ class _Worker:
         self._forget()
         if not self._closed:
             with suppress(OSError, BrokenProcessPool):
-                self.submit(_encoder_id)
+                self.submit(_load)
 
     def close(self) -> None:
         self._closed = True
@@ -217,18 +222,20 @@ def _load_engine() -> FaceEngine:
     if _engine is None:
         if _config is None:
             raise InferenceError("the worker was not given its configuration")
-        _engine = FaceEngine(
-            create_runtime(_config.runtime, _config.device),
-            upsample=_config.upsample,
-            max_detection_pixels=_config.max_detection_pixels,
-            max_pixels=_config.max_pixels,
-        )
+        runtime = create_runtime(_config.runtime, _config.device, _config.threads)
+        if _config.exact_upsample is None:
+            engine = FaceEngine(runtime, max_pixels=_config.max_pixels)
+        else:
+            engine = FaceEngine.exact(runtime, _config.exact_upsample, _config.max_pixels)
+        engine.warm_up()
+        _engine = engine
     return _engine
 
 
-def _encoder_id() -> str:
-    return _load_engine().runtime.encoder_id
+def _load() -> tuple[str, str]:
+    engine = _load_engine()
+    return engine.runtime.name, engine.encoder_id
 
 
-def _analyse(image_bytes: bytes) -> Analysis:
-    return _load_engine().analyse(image_bytes)
+def _analyse(image_bytes: bytes, scope: Scope) -> Analysis:
+    return _load_engine().analyse(image_bytes, scope)

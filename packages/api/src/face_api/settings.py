@@ -12,25 +12,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from face_engine.image_files import IMAGE_TYPES, ImageType
 from face_engine.images import DECODER_MAX_PIXELS, MAX_PIXELS
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
-from face_engine.pipeline import DEFAULT_UPSAMPLE
-from face_engine.runtimes import DEFAULT_RUNTIME, Device, RuntimeName
+from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE
+from face_engine.runtimes import AUTO, Device, RuntimeName, usable_cores
 
 PREFIX = "FACE_API_"
 
-MAX_DEFAULT_WORKERS = 4
-"""Each holds about 1.5 GB while it searches DEFAULT_MAX_DETECTION_PIXELS."""
-
-DEFAULT_MAX_DETECTION_PIXELS = 1_200_000
-"""About ten seconds and 1.2 GB with the stock dlib, see docs/performance.md."""
+CORES_PER_WORKER = 4
+"""A photo gains little from more: what surrounds the networks is done by one core."""
 
 DEFAULT_MAX_IN_FLIGHT = 256
 """Messages that may be in memory at a time: 256 MB."""
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):  # Linux: what a container or taskset leaves to this process
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class SettingsError(Exception):
@@ -55,11 +46,11 @@ class Settings(BaseSettings):
     tolerance: float = Field(DEFAULT_TOLERANCE, ge=0, le=MAX_TOLERANCE)
     references_per_user: int = Field(5, ge=1)
 
-    runtime: RuntimeName = DEFAULT_RUNTIME
+    runtime: RuntimeName = AUTO
     device: Device = "cpu"
-    upsample: int = Field(DEFAULT_UPSAMPLE, ge=0, le=2)
-    max_detection_pixels: int = Field(DEFAULT_MAX_DETECTION_PIXELS, ge=10_000)
-    inference_workers: int = Field(default_factory=lambda: min(MAX_DEFAULT_WORKERS, _usable_cores()), ge=1)
+    exact: bool = False
+    upsample: int = Field(DEFAULT_EXACT_UPSAMPLE, ge=0, le=2)
+    inference_workers: int = Field(default_factory=lambda: max(1, usable_cores() // CORES_PER_WORKER), ge=1)
 
     max_in_flight: int = Field(DEFAULT_MAX_IN_FLIGHT, ge=1)
     message_timeout_s: float = Field(30.0, gt=0)

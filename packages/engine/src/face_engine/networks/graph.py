@@ -91,6 +91,21 @@ class Network:
     mean_rgb: tuple[float, float, float]
     """What is subtracted from the pixels, 0 to 255."""
 
+    def operations(self, rows: int, columns: int) -> int:
+        """Return the multiplications and additions that the convolutions do on an input of this size.
+
+        Every node must read the one before: a chain.
+        """
+        total = 0
+        for convolution in (node.operation for node in self.nodes if isinstance(node.operation, Convolution)):
+            kernel = convolution.weights.shape[2:]
+            rows, columns = (
+                (size + 2 * padding - reach) // convolution.stride + 1
+                for size, padding, reach in zip((rows, columns), convolution.padding, kernel, strict=True)
+            )
+            total += 2 * rows * columns * convolution.weights.size
+        return total
+
 
 def fold_affine(network: Network) -> Network:
     """Return the same function with each affine that directly follows a convolution folded into it.

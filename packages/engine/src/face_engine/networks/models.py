@@ -68,6 +68,11 @@ def load_encoder(cache: Path | None = None) -> bytes:
     return _cached(ENCODER, "whole", convert, cache)
 
 
+def cache_folder() -> Path:
+    """Return the user's folder of converted models."""
+    return user_cache_path("face-engine") / "networks"
+
+
 def _first_padded(network: Network) -> int:
     """Return the index of the first node that pads: all before it may be run on a strip of their input."""
     return next(
@@ -92,7 +97,7 @@ def _cached(weights: WeightFile, part: str, convert: Callable[[], bytes], cache:
     is converted again. Both files are replaced in one step each, and their content is always the same, so it does not
     matter which of several processes comes last.
     """
-    folder = cache or user_cache_path("face-engine") / "networks"
+    folder = cache or cache_folder()
     path = folder / f"{Path(weights.name).stem}-{weights.sha256[:12]}-{part}-v{CONVERTER_VERSION}.onnx"
     digest_path = path.with_suffix(".onnx.sha256")
     try:

@@ -6,10 +6,10 @@ import onnxruntime
 
 from face_engine.errors import DeviceUnavailableError, InferenceError
 from face_engine.networks.graph import INPUT, Network, Node, Relu
-from face_engine.networks.models import load_detector, load_encoder
+from face_engine.networks.models import DetectorModels, load_detector, load_encoder
 from face_engine.networks.onnx_writer import INPUT_NAME, write_plane_model
 from face_engine.runtimes.base import Device, DeviceStatus, encoder_id
-from face_engine.runtimes.converted import ConvertedRuntime, Models
+from face_engine.runtimes.converted import ConvertedRuntime, Scorer
 from face_engine.runtimes.dlib_steps import Aligner
 from face_engine.weights import LANDMARKS, verify
 
@@ -46,14 +46,23 @@ def device_status(device: Device) -> DeviceStatus:
 
 def create(device: Device, threads: int) -> ConvertedRuntime:
     """Load the networks. Raises DeviceUnavailableError, WeightsError."""
-    detector = load_detector()
-    models = Models(
-        stem=_Session(detector.stem, device, threads),
-        head=_Session(detector.head, device, threads),
+    return build(NAME, device, threads, load_detector())
+
+
+def build(
+    name: str, device: Device, threads: int, detector: DetectorModels, proposer: Scorer | None = None
+) -> ConvertedRuntime:
+    """Return a runtime with ONNX Runtime's float32 models, and another scorer to propose where they look."""
+    return ConvertedRuntime(
+        name,
+        device,
+        encoder_id(PRECISIONS[device]),
+        detector.parameters,
+        scorer=Scorer(_Session(detector.stem, device, threads), _Session(detector.head, device, threads)),
         encoder=_Session(load_encoder(), device, threads),
+        aligner=Aligner(verify(LANDMARKS)),
+        proposer=proposer,
     )
-    aligner = Aligner(verify(LANDMARKS))
-    return ConvertedRuntime(NAME, device, encoder_id(PRECISIONS[device]), models, detector.parameters, aligner)
 
 
 class _Session:
