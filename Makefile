@@ -47,12 +47,17 @@ format: .venv/synced ## Format the code and mend what the linter can
 	$(RUN)ruff format .
 
 .PHONY: torture
-torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each
-	$(RUN)python -m pytest -n 2 --hypothesis-profile torture tests/engine/test_images.py tests/engine/test_detection.py tests/api/test_requests.py $(ARGS)
+torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each, memory over 2,000 photos
+	$(RUN)python -m pytest -n 2 --hypothesis-profile torture tests/engine/test_images.py tests/engine/test_detection.py tests/engine/test_dlib_format.py tests/engine/test_search.py tests/api/test_requests.py $(ARGS)
+	$(RUN)python -m pytest -m torture -s tests/torture
 
 .PHONY: bench
 bench: .venv/synced ## Measure speed and memory, as ratios within one run
-	$(RUN)python scripts/bench.py
+	$(RUN)python scripts/bench.py $(ARGS)
+
+.PHONY: cuda-check
+cuda-check: .venv/synced ## Agreement and speed on an NVIDIA GPU, with whatever here can use it
+	$(RUN)python scripts/cuda_check.py
 
 $(UV_STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }

@@ -1,89 +1,64 @@
-"""`make bench`: what a photo costs, by stage and size, on this machine.
+"""`make bench`: the benchmark over photos of the size that the service takes, 300 to 500 KB.
 
-Absolute times belong to the machine that is named; the ratios are what can be compared.
+face_recognition's own photos and, where the development set lies beside this checkout, its group photos as well; what
+is not within the band is encoded anew, as it is or enlarged.
 """
 
-import json
-import platform
-import resource
-import statistics
 import sys
-import time
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
+import click
 import cv2
-import numpy as np
 
+from face_engine.cli import main as face_engine
 from face_engine.images import decode
-from face_engine.pipeline import FaceEngine, only_face
-from face_engine.runtimes import create_runtime
 from face_engine.types import ImageRGB
 from sample_photos import sample_photo
 
-MEGAPIXELS = (0.1, 0.25, 0.5, 1.0)
-REPEATS = 3
+GROUPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "groups"
+SAMPLES = ("obama.jpg", "biden.jpg", "obama2.jpg", "obama3.jpg")
+BAND = range(300_000, 500_000)
+QUALITIES = (95, 98, 90, 100, 85, 80, 70, 60)
+SCALES = (1.0, 1.5, 2.0, 3.0, 0.75, 0.5)
 
 
 def main() -> None:
-    runtime = create_runtime()
-    image = decode(sample_photo("obama.jpg").read_bytes())
-    rows: list[tuple[str, float, float | None]] = []
-    for megapixels in MEGAPIXELS:
-        photo = resize_to(image, megapixels)
-        seconds = median_seconds(lambda photo=photo: runtime.detect(photo, 0))  # type: ignore[misc]
-        rows.append((f"detection, {megapixels:g} megapixels", seconds, seconds / megapixels))
-    small = resize_to(image, 0.25)
-    upsampled = median_seconds(lambda: runtime.detect(small, 1), repeats=1)
-    rows.append(("detection, 0.25 megapixels upsampled once", upsampled, upsampled / 0.25))
-
-    face = only_face(FaceEngine(runtime, upsample=0).analyse(sample_photo("obama.jpg").read_bytes()))
-    rows.append(("landmarks and chip of a face", median_seconds(lambda: runtime.align(image, [face.box]), 20), None))
-    rows.append(("encoding of a face", median_seconds(lambda: runtime.encode([face.chip]), 20), None))
-    rows.append(
-        ("decoding of 1 megapixel", median_seconds(lambda: decode(sample_photo("obama.jpg").read_bytes())), None)
-    )
-
-    unit = rows[MEGAPIXELS.index(1.0)][1]
-    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{platform.processor() or platform.machine()}, {cpu_name()}; runtime {runtime.name} on {runtime.device}\n")
-    print(f"{'':44}{'seconds':>10}{'s/megapixel':>13}{'of 1 MP detection':>19}")
-    for name, seconds, per_megapixel in rows:
-        density = f"{per_megapixel:.2f}" if per_megapixel is not None else ""
-        print(f"{name:44}{seconds:>10.4f}{density:>13}{seconds / unit:>18.1%}")
-    print(f"\nlargest resident memory: {memory_mb:.0f} MB")
-    print(
-        json.dumps({"seconds": {name: seconds for name, seconds, _ in rows}, "memory_mb": memory_mb}), file=sys.stderr
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = []
+        for photo in [sample_photo(name) for name in SAMPLES] + sorted(GROUPS.glob("*.jpg")):
+            for number, data in enumerate(in_band(photo.read_bytes())):
+                path = Path(folder) / f"{photo.stem}-{number}"
+                path.write_bytes(data)
+                paths.append(str(path))
+        print(f"{len(paths)} photos of {BAND.start // 1000} to {BAND.stop // 1000} KB", file=sys.stderr)
+        face_engine.main(["benchmark", *paths, *sys.argv[1:]])
 
 
-def resize_to(image: ImageRGB, megapixels: float) -> ImageRGB:
-    """Return the image with as many pixels, its sides in the same ratio."""
-    height, width = image.shape[:2]
-    scale = (megapixels * 1e6 / (width * height)) ** 0.5
-    return np.asarray(cv2.resize(image, (round(width * scale), round(height * scale))), dtype=np.uint8)
+def in_band(data: bytes) -> list[bytes]:
+    """Return the photo if its size is within the band, else as PNG and as JPEG of another size where they fit."""
+    if len(data) in BAND:
+        return [data]
+    image = decode(data)
+    png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    jpeg = _jpeg_in_band(image)
+    return [encoded for encoded in (png, jpeg) if encoded is not None and len(encoded) in BAND]
 
 
-def median_seconds(work: Callable[[], object], repeats: int = REPEATS) -> float:
-    """Return the median wall-clock time of `repeats` calls, after one that warms up."""
-    if repeats > 1:
-        work()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def cpu_name() -> str:
-    """Return the processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return "unknown processor"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown processor")
+def _jpeg_in_band(image: ImageRGB) -> bytes | None:
+    for scale in SCALES:
+        resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        for quality in QUALITIES:
+            options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+            encoded = cv2.imencode(".jpg", cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+            if len(encoded) in BAND:
+                return encoded
+    return None
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)

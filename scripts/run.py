@@ -175,7 +175,7 @@ def _greeting(api_url: str, dashboard_url: str, data_dir: Path, photo: Path | No
     if photo is not None:
         form = f"-F company=withmind -F id=tamy -F image=@{shlex.quote(str(photo))}"
         lines += [
-            "Try it in another terminal (with the stock dlib a photo takes about ten seconds):",
+            "Try it in another terminal:",
             f"curl {form} {api_url}/enrollment_img/",
             f"curl {form} {api_url}/analy_img/",
             "",

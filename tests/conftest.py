@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from face_engine.pipeline import FaceEngine
-from face_engine.runtimes import DEVICES, create_runtime, device_status
+from face_engine.runtimes import create_runtime
 
 # A loaded machine is slow, and that proves nothing.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -17,9 +17,8 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def engine() -> FaceEngine:
-    """The real networks, without upsampling: the faces in the tests' photos are large enough."""
-    device = next(device for device in DEVICES if device_status("reference", device).available)
-    return FaceEngine(create_runtime("reference", device), upsample=0)
+    """The real networks, as they run by default."""
+    return FaceEngine(create_runtime())
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from face_engine.errors import DeviceUnavailableError, ImageCorruptError
 from face_engine.runtimes import device_status
 from support.photos import jpeg, portrait
 
-CONFIG = EngineConfig("reference", "cpu", upsample=0, max_detection_pixels=1_200_000, max_pixels=25_000_000)
+CONFIG = EngineConfig("reference", "cpu", exact_upsample=0, max_pixels=25_000_000, threads=1)
 PHOTO = jpeg(portrait("obama.jpg"))
 SLOW_PHOTO = jpeg(portrait("obama.jpg", height=900))  # takes seconds, so that a worker can die at it
 

@@ -80,7 +80,7 @@ def test_the_readme_lists_every_setting() -> None:
                 if isinstance(value, tuple)
                 else f"{value:g}"
                 if name == "message_timeout_s"
-                else str(value)
+                else str(value).lower()
             )
             assert told == expected, name
     assert not listed

@@ -18,6 +18,7 @@ from face_api.app import create_app
 from face_api.settings import Settings
 from face_api.store import EnrollmentStore, StoreUnavailableError
 from face_engine.errors import ImageTruncatedError, InferenceError
+from face_engine.search import Scope
 from face_engine.types import Analysis
 from support.fakes import FakeAnalyser, face
 
@@ -240,7 +241,7 @@ def test_timings_are_told_by_stage(client: TestClient) -> None:
 
 def test_health(client: TestClient) -> None:
     health = client.get("/healthz").json()
-    assert (health["status"], health["runtime"], health["encoder_id"]) == ("ok", "reference", "fake/1")
+    assert (health["status"], health["runtime"], health["encoder_id"]) == ("ok", "fake", "fake/1")
 
 
 def test_nothing_of_the_form_is_logged(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
@@ -259,10 +260,10 @@ class HeldAnalyser(FakeAnalyser):
         self.plant(TAMY, face(0.0))
         self.released = asyncio.Event()
 
-    async def analyse(self, image_bytes: bytes) -> Analysis:
+    async def analyse(self, image_bytes: bytes, scope: Scope = "every_face") -> Analysis:
         self.analysed += 1
         await self.released.wait()
-        return await super().analyse(image_bytes)
+        return await super().analyse(image_bytes, scope)
 
 
 async def until(condition: Callable[[], bool]) -> None:

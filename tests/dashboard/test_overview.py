@@ -5,6 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 import face_dashboard
 from face_dashboard.settings import API_URL_VARIABLE
+from face_engine.runtimes import choose_runtime
 from support.server import running_server
 
 APP = Path(face_dashboard.__file__).with_name("app.py")
@@ -23,7 +24,7 @@ def test_the_overview_shows_that_the_api_is_alive(tmp_path: Path, monkeypatch: p
         page = open_dashboard(monkeypatch, f"http://127.0.0.1:{server.port}/")
         assert "The API is alive" in page.success[0].value
         assert {metric.label: metric.value for metric in page.metric} == {
-            "Runtime": "reference",
+            "Runtime": choose_runtime("cpu")[0],
             "Device": "CPU",
             "Inference workers": "1",
             "Version": face_dashboard.__version__,

@@ -27,7 +27,7 @@ def serve(*arguments: str | Path, **variables: str) -> subprocess.CompletedProce
     [
         ({"FACE_API_TOLERANCE": "high"}, "FACE_API_TOLERANCE: "),
         ({"FACE_API_TYPO": "1"}, "no such setting: FACE_API_TYPO"),
-        ({"FACE_API_DEVICE": "cuda"}, "compiled without CUDA"),
+        ({"FACE_API_DEVICE": "cuda", "FACE_API_RUNTIME": "reference"}, "compiled without CUDA"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, variables: dict[str, str], message: str) -> None:

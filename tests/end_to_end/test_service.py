@@ -1,7 +1,6 @@
 """The service as integrators meet it: real photos, real networks, a real socket.
 
-Every row of the specification's tables is here. The photos are small (the stock dlib needs nine seconds for a
-megapixel) and padded into the size band, and the server does not upsample them.
+Every row of the specification's tables is here. The photos are small and padded into the size band.
 """
 
 import http.client
@@ -44,7 +43,7 @@ MESSAGE_LIMIT = 1_024_000
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which withmind's tamy is Obama."""
-    with running_server(tmp_path_factory.mktemp("data"), upsample=0) as server:
+    with running_server(tmp_path_factory.mktemp("data")) as server:
         assert server.enroll(OBAMA, gender="1", age="48").json() == SUCCESS
         yield server
 
@@ -357,7 +356,7 @@ def test_sigterm_to_the_whole_group_finishes_what_was_accepted(tmp_path: Path) -
     form = message_of(450_000)
     head = head_of(len(form)).replace(b"analy", b"enrollment").replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
     with ExitStack() as stack:
-        server = stack.enter_context(running_server(tmp_path, upsample=0, inference_workers=1))
+        server = stack.enter_context(running_server(tmp_path))
         connections = [
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=60)) for _ in range(3)
         ]
@@ -375,10 +374,10 @@ def test_sigterm_to_the_whole_group_finishes_what_was_accepted(tmp_path: Path) -
 
 
 def test_restart_keeps_enrollments(tmp_path: Path) -> None:
-    with running_server(tmp_path, upsample=0, inference_workers=1) as server:
+    with running_server(tmp_path) as server:
         check(server.enroll(OBAMA, gender="1", age="48"), SUCCESS, "enrolled")
         server.stop(signal.SIGKILL)  # what was acknowledged is on disk, however the server ends
-    with running_server(tmp_path, upsample=0, inference_workers=1) as server:
+    with running_server(tmp_path) as server:
         check(server.analyse(OBAMA_LATER), MATCH, "compared")
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
         rows = connection.execute("SELECT key, gender, age, length(template) FROM users JOIN face_references")
@@ -387,7 +386,7 @@ def test_restart_keeps_enrollments(tmp_path: Path) -> None:
 
 def test_the_photo_is_not_kept(tmp_path: Path) -> None:
     marked = OBAMA[:100] + b"MARK-OF-THE-PHOTO" + OBAMA[117:]
-    with running_server(tmp_path, upsample=0, inference_workers=1) as server:
+    with running_server(tmp_path) as server:
         check(server.enroll(marked), SUCCESS, "enrolled")
         assert not any(b"MARK-OF-THE-PHOTO" in path.read_bytes() for path in tmp_path.iterdir())
         assert "MARK" not in "".join(server.log)

@@ -6,10 +6,12 @@ import pty
 import subprocess
 import sys
 import termios
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from face_engine.runtimes import DEVICES, RUNTIMES, RuntimeName, choose_runtime, device_status
 from support.photos import collage, jpeg, noise, portrait
 
 PROGRAM = Path(sys.executable).with_name("face-engine")
@@ -33,7 +35,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_detect_prints_one_json_line_per_image(photos: Path) -> None:
-    result = run("detect", "both.jpg", "nobody.jpg", "--upsample", "0", "--json", cwd=photos)
+    result = run("detect", "both.jpg", "nobody.jpg", "--exact", "--upsample", "0", "--json", cwd=photos)
     assert (result.returncode, result.stderr) == (0, "")
     both, nobody = map(json.loads, result.stdout.splitlines())
     assert list(both) == ["image", "width", "height", "faces"]
@@ -52,17 +54,17 @@ def test_detect_prints_one_json_line_per_image(photos: Path) -> None:
 def test_a_terminal_sees_a_progress_bar_and_a_pipe_the_results_alone(photos: Path) -> None:
     terminal, its_end = pty.openpty()
     termios.tcsetwinsize(its_end, (30, 100))
-    command = [str(PROGRAM), "detect", "--upsample", "0", "--json", "obama.jpg", "nobody.jpg"]
+    command = [str(PROGRAM), "detect", "--exact", "--upsample", "0", "--json", "obama.jpg", "nobody.jpg"]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=its_end, check=False, cwd=photos, timeout=300)
     os.close(its_end)
     with os.fdopen(terminal, "rb") as screen:
-        assert b"| 2/2 [" in screen.read1(100_000)
+        assert b"| 0/2 [" in screen.read1(100_000)
     assert result.returncode == 0
     assert [json.loads(line)["image"] for line in result.stdout.splitlines()] == ["obama.jpg", "nobody.jpg"]
 
 
 def test_detect_goes_on_after_a_bad_file_and_says_which(photos: Path) -> None:
-    result = run("detect", "text.jpg", "missing.jpg", ".", "obama.jpg", "--upsample", "0", cwd=photos)
+    result = run("detect", "text.jpg", "missing.jpg", ".", "obama.jpg", "--exact", "--upsample", "0", cwd=photos)
     assert result.returncode == 1
     assert result.stderr.splitlines() == [
         "face-engine: text.jpg: not a JPEG or PNG file",
@@ -75,7 +77,7 @@ def test_detect_goes_on_after_a_bad_file_and_says_which(photos: Path) -> None:
 
 @pytest.mark.parametrize(("other", "verdict"), [("obama2.jpg", "match"), ("biden.jpg", "dismatch")])
 def test_compare_tells_distance_tolerance_and_verdict(photos: Path, other: str, verdict: str) -> None:
-    result = run("compare", "obama.jpg", other, "--upsample", "0", "--json", cwd=photos)
+    result = run("compare", "obama.jpg", other, "--exact", "--upsample", "0", "--json", cwd=photos)
     answer = json.loads(result.stdout)
     assert (result.returncode, result.stderr) == (0, "")
     assert list(answer) == ["distance", "tolerance", "verdict"]
@@ -84,7 +86,7 @@ def test_compare_tells_distance_tolerance_and_verdict(photos: Path, other: str, 
 
 
 def test_compare_for_people_obeys_the_tolerance(photos: Path) -> None:
-    result = run("compare", "obama.jpg", "obama2.jpg", "--upsample", "0", "--tolerance", "0.1", cwd=photos)
+    result = run("compare", "obama.jpg", "obama2.jpg", "--exact", "--upsample", "0", "--tolerance", "0.1", cwd=photos)
     assert result.returncode == 0
     assert result.stdout.startswith("dismatch: distance 0.4")
     assert result.stdout.endswith(" > tolerance 0.1\n")
@@ -94,23 +96,23 @@ def test_compare_for_people_obeys_the_tolerance(photos: Path) -> None:
     ("other", "message"),
     [
         ("nobody.jpg", "nobody.jpg: no face was found"),
-        ("both.jpg", "both.jpg: 2 faces were found where exactly one is wanted"),
+        ("both.jpg", "both.jpg: 2 faces of about the same size were found where one is wanted"),
         ("text.jpg", "text.jpg: not a JPEG or PNG file"),
     ],
 )
 def test_compare_has_no_verdict_on_other_photos(photos: Path, other: str, message: str) -> None:
-    result = run("compare", other, "obama.jpg", "--upsample", "0", cwd=photos)
+    result = run("compare", other, "obama.jpg", "--exact", "--upsample", "0", cwd=photos)
     assert (result.returncode, result.stdout, result.stderr) == (1, "", f"face-engine: {message}\n")
 
 
-def test_cuda_is_never_replaced_by_the_cpu(photos: Path) -> None:
-    report = json.loads(run("doctor", "--json").stdout)
-    devices = {device["device"]: device for device in report["runtimes"][0]["devices"]}
-    if devices["cuda"]["available"]:
-        pytest.skip("this dlib has CUDA and a GPU")
-    result = run("detect", "obama.jpg", "--device", "cuda", cwd=photos)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_cuda_is_never_replaced_by_the_cpu(photos: Path, runtime: RuntimeName) -> None:
+    status = device_status(runtime, "cuda")
+    if status.available:
+        pytest.skip(f"the runtime {runtime} has CUDA and a GPU here")
+    result = run("detect", "obama.jpg", "--runtime", runtime, "--device", "cuda", cwd=photos)
     assert (result.returncode, result.stdout) == (3, "")
-    assert result.stderr == f"face-engine: {devices['cuda']['detail']}\n"
+    assert result.stderr == f"face-engine: {status.detail}\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -129,22 +131,24 @@ def test_a_tolerance_without_meaning_is_wrong_usage(tolerance: str) -> None:
 
 def test_wrong_usage_is_status_2() -> None:
     assert run("detect").returncode == 2
-    assert run("detect", "x.jpg", "--upsample", "9").returncode == 2
+    assert run("detect", "x.jpg", "--exact", "--upsample", "9").returncode == 2
+    assert run("benchmark").returncode == 2
     assert "Traceback" not in run("nonsense").stderr
 
 
 def test_help_names_the_commands() -> None:
     result = run("--help")
     assert result.returncode == 0
-    assert all(command in result.stdout for command in ("detect", "compare", "doctor"))
+    assert all(command in result.stdout for command in ("detect", "compare", "benchmark", "doctor"))
 
 
 def test_doctor_reports_versions_runtimes_devices_and_weights() -> None:
     result = run("doctor", "--json")
     report = json.loads(result.stdout)
     assert (result.returncode, report["ok"]) == (0, True)
-    assert report["versions"]["face-recognition"] == "1.3.0"
-    assert [(runtime["name"], runtime["default"]) for runtime in report["runtimes"]] == [("reference", True)]
+    assert report["versions"]["onnxruntime"] == version("onnxruntime")
+    assert [runtime["name"] for runtime in report["runtimes"]] == list(RUNTIMES)
+    assert [choice["runtime"] for choice in report["auto"]] == [choose_runtime(device)[0] for device in DEVICES]
     assert all(file["ok"] and file["sha256"] == file["expected_sha256"] for file in report["weights"])
     assert run("doctor").stdout.endswith("Ready.\n")
 
@@ -158,12 +162,11 @@ def test_a_closed_pipe_is_no_traceback() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_doctor_tells_what_the_runtime_lacks(tmp_path: Path) -> None:
-    # What setuptools 81 brings about: pkg_resources is gone.
+def test_doctor_tells_what_the_runtimes_lack(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util as u\n"
         "find = u.find_spec\n"
-        "u.find_spec = lambda name, *rest: None if name == 'pkg_resources' else find(name, *rest)\n"
+        "u.find_spec = lambda name, *rest: None if name in ('onnxruntime', 'openvino') else find(name, *rest)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     for arguments, status in (["doctor"], 3), (["detect", "x.jpg"], 3):
@@ -171,4 +174,11 @@ def test_doctor_tells_what_the_runtime_lacks(tmp_path: Path) -> None:
             [str(PROGRAM), *arguments], capture_output=True, text=True, check=False, env=environment, timeout=60
         )
         assert result.returncode == status
-        assert "the module pkg_resources is not installed" in result.stdout + result.stderr
+        assert "the module onnxruntime is not installed" in result.stdout + result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_upsample_is_for_the_exact_search_alone() -> None:
+    result = run("detect", "x.jpg", "--upsample", "1")
+    assert result.returncode == 2
+    assert "--upsample needs --exact" in result.stderr

@@ -15,6 +15,7 @@ EXAMPLES = [
     errors.EncoderMismatchError("a", "b"),
     errors.WeightsMissingError("file.dat"),
     errors.WeightsCorruptError("file.dat", "aa", "bb"),
+    errors.NetworkFormatError("file.dat", "byte 7, layer 1", "another version"),
     errors.RuntimeUnavailableError("why"),
     errors.DeviceUnavailableError("why"),
     errors.InferenceError("why"),

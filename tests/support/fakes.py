@@ -49,7 +49,7 @@ class FakeAnalyser:
     def plant(self, image: bytes, *faces: Face) -> None:
         self.planted[image] = Analysis(640, 480, faces, {"decode": 1.0, "detect": 2.0, "align": 1.0, "encode": 1.0})
 
-    async def analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
+    async def analyse(self, image_bytes: bytes, scope: Scope = "every_face") -> Analysis:
         self.analysed += 1
         answer = self.planted[image_bytes]
         if isinstance(answer, Exception):

@@ -34,7 +34,7 @@ class Analyser(Protocol):
     runtime: str
     encoder_id: str
 
-    async def analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
+    async def analyse(self, image_bytes: bytes, scope: Scope = "every_face") -> Analysis:
         """Find and encode the faces of a photo (see FaceEngine.analyse).
 
         Raises:
@@ -101,7 +101,7 @@ class InferencePool:
         for worker in self._workers:
             self._idle.put_nowait(worker)
 
-    async def analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
+    async def analyse(self, image_bytes: bytes, scope: Scope = "every_face") -> Analysis:
         """Analyse a photo as soon as a worker is idle.
 
         Raises:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,16 +124,7 @@ def measure_runtime(photos: list[bytes], name: str, device: Device, callers: int
         chip = _some_chip(runtime, image)
         encoding = _spread(lambda: runtime.encode([chip]), 5 * repeats)
         encoding_views = _spread(lambda: encode_views(runtime.encode, [chip], DEFAULT_VIEWS), 5 * repeats)
-        ends = {
-            title: Spread.of(
-                [
-                    elapsed
-                    for photo in photos
-                    for elapsed in _times(lambda photo=photo, scope=scope: engine.analyse(photo, scope), 1 if slow else 3)  # type: ignore[misc]
-                ]
-            )
-            for title, scope in SCOPES.items()
-        }
+        ends = {title: _end_to_end(engine, photos, scope, 1 if slow else 3) for title, scope in SCOPES.items()}
         rates = {1: 1000 / ends["analysis"].mean}
         if not slow:
             rates[callers] = _photos_per_second(engine, photos, callers)
@@ -151,6 +143,56 @@ def measure_runtime(photos: list[bytes], name: str, device: Device, callers: int
         memory_loaded=memory.before,
         memory_peak=memory.peak,
     )
+
+
+def table(figures: dict[str, Any]) -> list[str]:
+    """Return the figures as lines for people, each runtime a column, with ratios to the reference where it is there."""
+    runtimes = figures["runtimes"]
+    reference = next((runtime for runtime in runtimes if runtime["runtime"] == REFERENCE), None)
+
+    def line(title: str, values: Sequence[str]) -> str:
+        return f"{title:38}" + "".join(f"{value:>24}" for value in values)
+
+    def timed(title: str, key: str, part: str = "p50") -> str:
+        values = []
+        for runtime in runtimes:
+            ratio = "" if reference is None else f"{reference[key][part] / runtime[key][part]:7.1f}x"
+            values.append(f"{runtime[key][part]:.1f} ms{ratio:>9}")
+        return line(title, values)
+
+    product = figures["matrix_product_gflops"]
+    lines = [
+        f"{figures['machine']['processor']}, {figures['machine']['cores']} cores; "
+        f"{figures['photos']} photos; views {figures['views']}",
+        f"float32 matrix product: {product:.0f} GFLOP/s",
+        "",
+        line("", [f"{runtime['runtime']} on {runtime['device']}" for runtime in runtimes]),
+        timed("detection of 1 megapixel", "detection"),
+        line(
+            "  GFLOP/s, of the matrix product",
+            [f"{one['detection_gflops']:.0f}{one['detection_gflops'] / product:>9.0%}" for one in runtimes],
+        ),
+        line(
+            "  around the network, of the network",
+            [f"{one['around_network']:.1%}" if one["around_network"] is not None else "-" for one in runtimes],
+        ),
+        timed("encoding of a chip", "encoding"),
+        timed("encoding of a face, all views", "encoding_views"),
+    ]
+    for scope in SCOPES:
+        lines += [timed(f"{scope}, {part}", scope, part) for part in ("mean", "p50", "p95")]
+    lines += [
+        line(
+            "photos analysed a second",
+            [
+                ", ".join(f"{rate:.1f} by {callers}" for callers, rate in one["photos_per_second"].items())
+                for one in runtimes
+            ],
+        ),
+        line("memory loaded, peak", [f"{one['memory_loaded']:.0f}, {one['memory_peak']:.0f} MB" for one in runtimes]),
+        line("load and warm up", [f"{one['load']:.0f} ms" for one in runtimes]),
+    ]
+    return lines
 
 
 def one_megapixel(image_rgb: ImageRGB) -> ImageRGB:
@@ -218,6 +260,13 @@ def _share_around(runtime: Runtime, image: ImageRGB) -> float | None:
     for _ in range(5):
         runtime.timed_detect(image, 0, timings_ms)
     return timings_ms["around"] / timings_ms["network"]
+
+
+def _end_to_end(engine: FaceEngine, photos: Sequence[bytes], scope: Scope, repeats: int) -> Spread:
+    times: list[float] = []
+    for photo in photos:
+        times += _times(partial(engine.analyse, photo, scope), repeats)
+    return Spread.of(times)
 
 
 def _photos_per_second(engine: FaceEngine, photos: Sequence[bytes], callers: int) -> float:

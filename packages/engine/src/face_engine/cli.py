@@ -17,11 +17,12 @@ import click
 from tqdm import tqdm
 
 from face_engine import __version__
+from face_engine.benchmark import measure, table
 from face_engine.doctor import examine
 from face_engine.errors import FaceEngineError, ImageError, RuntimeUnavailableError, WeightsError
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE, compare
 from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE, FaceEngine, dominant_face
-from face_engine.runtimes import AUTO, DEVICES, RUNTIMES, Device, create_runtime
+from face_engine.runtimes import AUTO, DEVICES, RUNTIMES, Device, check_runtime, create_runtime, device_status
 from face_engine.types import Analysis
 
 EXIT_INPUT = 1
@@ -51,7 +52,8 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--upsample",
             type=click.IntRange(0, 2),
-            help=f"With --exact: double the photo's sides N times before the search.  [default: {DEFAULT_EXACT_UPSAMPLE}]",
+            help="With --exact: double the photo's sides N times before the search.  "
+            f"[default: {DEFAULT_EXACT_UPSAMPLE}]",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
     ):
@@ -160,6 +162,48 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
     else:
         relation = "<=" if comparison.is_match else ">"
         click.echo(f"{comparison.verdict}: distance {comparison.distance:.4f} {relation} tolerance {tolerance:g}")
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "--runtime",
+    "runtimes",
+    type=click.Choice(RUNTIMES),
+    multiple=True,
+    help="Measure this one; may be given several times.  [default: every one that runs here]",
+)
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
+@click.option("--callers", type=click.IntRange(1, 64), help="Callers at a time, beside one.  [default: the cores]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def benchmark(
+    images: tuple[str, ...], runtimes: tuple[str, ...], device: Device, callers: int | None, as_json: bool
+) -> None:
+    """Measure what the IMAGEs cost with each runtime, side by side. The first one must show a face.
+
+    Detection of one megapixel, encoding, and end to end: bytes in, templates out. With the runtime reference, which is
+    dlib itself, it takes minutes.
+    """
+    photos = []
+    for image in images:
+        try:
+            photos.append(_read(image))
+        except (ImageError, OSError) as error:
+            _fail(f"{image}: {_message(error)}", EXIT_INPUT)
+    names = runtimes or tuple(name for name in RUNTIMES if device_status(name, device).available)
+    if not names:
+        _fail(
+            f"no runtime can use the device {device} here; face-engine doctor tells what is missing", EXIT_ENVIRONMENT
+        )
+    try:
+        for name in names:
+            check_runtime(name, device)
+        figures = measure(photos, names, device, callers)
+    except (RuntimeUnavailableError, WeightsError) as error:
+        _fail(str(error), EXIT_ENVIRONMENT)
+    except FaceEngineError as error:
+        _fail(str(error), EXIT_INPUT)
+    click.echo(json.dumps(figures) if as_json else "\n".join(table(figures)))
 
 
 @main.command()

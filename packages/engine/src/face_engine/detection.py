@@ -165,8 +165,9 @@ def _to_photo(centres: npt.NDArray[np.int64], plane: PyramidPlane, window_wh: tu
     """Return the boxes (n, 4) of windows centred at (n, 2) pixels of the plane, in pixels of the photo."""
     levels = np.array([level.ltrb for level in plane.levels], np.int64)
     # The level that holds the centre, or else the nearest one; of several equals the first.
-    outside = np.maximum(levels[None, :, :2] - centres[:, None], 0) + np.maximum(centres[:, None] - levels[None, :, 2:], 0)
-    level = np.argmin((outside**2).sum(axis=2), axis=1)
+    before = np.maximum(levels[None, :, :2] - centres[:, None], 0)
+    behind = np.maximum(centres[:, None] - levels[None, :, 2:], 0)
+    level = np.argmin(((before + behind) ** 2).sum(axis=2), axis=1)
     half = (np.array(window_wh) - 1) / 2
     origins = levels[level, :2]
     edges = np.concatenate([centres - half - origins, centres + half - origins], axis=1)
@@ -182,9 +183,9 @@ def _overlap(box: _Edges, others: _Edges, rules: ScoreRules) -> npt.NDArray[np.b
     return (inner > rules.max_overlap * outer) | (inner > rules.max_covered * smaller)
 
 
-def _area(top_left: npt.NDArray[np.int64], bottom_right: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _area(top_left: _Edges, bottom_right: _Edges) -> _Edges:
     size = np.maximum(bottom_right - top_left + 1, 0)
-    return size[:, 0] * size[:, 1]
+    return np.asarray(size[:, 0] * size[:, 1])
 
 
 def _intersects(a: Box, b: Box) -> bool:
@@ -194,4 +195,3 @@ def _intersects(a: Box, b: Box) -> bool:
 def _round(edges: npt.NDArray[np.float64]) -> _Edges:
     """Round to the nearest integer, halves away from zero, as C's lround."""
     return (np.sign(edges) * np.floor(np.abs(edges) + 0.5)).astype(np.int64)
-

@@ -43,7 +43,8 @@ def average(vectors: npt.NDArray[np.float32], faces: int) -> npt.NDArray[np.floa
     """Return the mean vector of each face: (faces * views, 128) float32, face by face, to (faces, 128)."""
     if faces == 0:
         return vectors.reshape(0, vectors.shape[-1])
-    return vectors.reshape(faces, -1, vectors.shape[-1]).mean(axis=1, dtype=np.float64).astype(np.float32)
+    means = vectors.reshape(faces, -1, vectors.shape[-1]).mean(axis=1, dtype=np.float64)
+    return np.asarray(means, dtype=np.float32)
 
 
 def encoder_id(plain_id: str, views: Views) -> str:

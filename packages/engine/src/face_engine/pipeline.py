@@ -7,7 +7,7 @@ from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
 from face_engine.errors import NoFaceFoundError, SeveralFacesError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.runtimes import Runtime
-from face_engine.search import DOMINANCE, BudgetedSearch, ExactSearch, Pass, Scope, Search, is_enough, side, to_photo
+from face_engine.search import BudgetedSearch, ExactSearch, Pass, Scope, Search, is_enough, rivals, side, to_photo
 from face_engine.timing import StageTimings, timed
 from face_engine.types import Analysis, Box, Detection, Face, ImageRGB, Template
 
@@ -102,11 +102,10 @@ def dominant_face(analysis: Analysis) -> Face:
     """
     if not analysis.faces:
         raise NoFaceFoundError
-    largest, *others = sorted(analysis.faces, key=lambda face: side(face.box), reverse=True)
-    rivals = sum(side(face.box) * DOMINANCE > side(largest.box) for face in others)
-    if rivals:
-        raise SeveralFacesError(rivals + 1)
-    return largest
+    count = rivals([side(face.box) for face in analysis.faces])
+    if count > 1:
+        raise SeveralFacesError(count)
+    return max(analysis.faces, key=lambda face: side(face.box))
 
 
 def left_to_right(analysis: Analysis) -> list[Face]:

@@ -1,12 +1,13 @@
 """At which sizes a photo is searched for faces.
 
-The detector sees faces of 80 pixels and more, and its time grows with the pixels it is given. dlib leaves the choice to
-the caller: one fixed number of doublings for every photo, which is slow on large photos or blind on small ones. Here the
-photo's size decides, within a budget; docs/performance.md has the recall and the cost of both.
+The detector sees faces of 80 pixels and more, and its time grows with the pixels it is given. dlib leaves the choice
+to the caller: one fixed number of doublings for every photo, which is slow on large photos or blind on small ones. Here
+the photo's size decides, within a budget; docs/performance.md has the recall and the cost of both.
 """
 
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -60,14 +61,16 @@ class Pass:
     @property
     def factor(self) -> float:
         """Pixels of the searched image for each of the photo, along a side."""
-        return self.scale * 2**self.upsample
+        return self.scale * (1 << self.upsample)
 
 
 class Search(Protocol):
     """Chooses the passes."""
 
-    max_pixels: int
-    """Photos with more cannot be searched."""
+    @property
+    def max_pixels(self) -> int:
+        """Photos with more cannot be searched."""
+        ...
 
     def passes(self, width: int, height: int, scope: Scope) -> list[Pass]:
         """Return the passes over a photo of `width` x `height` pixels, in order; at least one."""
@@ -82,7 +85,7 @@ class ExactSearch:
 
     @property
     def max_pixels(self) -> int:
-        return MAX_EXACT_PIXELS // 4**self.upsample
+        return MAX_EXACT_PIXELS >> (2 * self.upsample)
 
     def passes(self, width: int, height: int, scope: Scope) -> list[Pass]:  # noqa: ARG002 - one for all
         return [Pass(1.0, self.upsample)]
@@ -92,12 +95,14 @@ class ExactSearch:
 class BudgetedSearch:
     """As much as a budget of pixels allows, and a second look where nothing was found.
 
-    For every face: photos up to 0.5 megapixels upsampled once by dlib, up to 3.2 as they are, larger ones reduced to 1.5.
-    For the dominant face: coarser passes first, and no further one once a face is so large that every other face of at
-    least half its side would have been seen beside it.
+    For every face: photos up to 0.5 megapixels upsampled once by dlib, up to 3.2 as they are, larger ones reduced to
+    1.5. For the dominant face: coarser passes first, and no further one once a face is so large that every other face
+    of at least half its side would have been seen beside it.
     """
 
-    max_pixels: int = MAX_EXACT_PIXELS
+    @property
+    def max_pixels(self) -> int:
+        return sys.maxsize
 
     def passes(self, width: int, height: int, scope: Scope) -> list[Pass]:
         pixels = width * height
@@ -119,9 +124,20 @@ class BudgetedSearch:
         return [*coarser, last, *second_look]
 
 
-def is_enough(found: Iterable[Detection], searched: Pass) -> bool:
-    """Whether what a pass found ends the search; boxes in pixels of the photo."""
-    return any(side(detection.box) * searched.factor >= searched.enough for detection in found)
+def is_enough(found: Sequence[Detection], searched: Pass) -> bool:
+    """Whether what a pass found ends the search; boxes in pixels of the photo.
+
+    A face that is large enough does, and so do two rivals, since no finer pass finds a larger face than these.
+    """
+    sides = sorted((side(detection.box) for detection in found), reverse=True)
+    if not sides:
+        return False
+    return sides[0] * searched.factor >= searched.enough or rivals(sides) > 1
+
+
+def rivals(sides: Sequence[int]) -> int:
+    """Return how many faces are more than half as large as the largest, itself among them."""
+    return sum(DOMINANCE * one > max(sides) for one in sides)
 
 
 def side(box: Box) -> int:

@@ -142,12 +142,8 @@ class Detector:
     @property
     def feature_channels(self) -> int:
         """Channels of what the layers that stride hand on."""
-        return self.striding_layers[-1].weights.shape[0]
-
-    @property
-    def striding_layers(self) -> list[Convolution]:
         layers = [node.operation for node in self.network.nodes if isinstance(node.operation, Convolution)]
-        return [layer for layer in layers if layer.stride > 1]
+        return int([layer for layer in layers if layer.stride > 1][-1].weights.shape[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def separate_rows(network: Network) -> Network:
         operation = _renumber(node.operation, moved)
         source = moved[node.source]
         if isinstance(operation, Convolution) and operation.weights.shape[0] == 1 and operation.stride == 1:
-            rows, columns = operation.weights.shape[2:]
+            rows = operation.weights.shape[2]
             by_row = np.ascontiguousarray(operation.weights[0].transpose(1, 0, 2)[:, :, None, :])
             pick = np.eye(rows, dtype=np.float32)[None, :, :, None]
             above, left = operation.padding

@@ -49,7 +49,7 @@ def load_detector(cache: Path | None = None) -> DetectorModels:
     stem, head = split(network, _first_padded(network))
     return DetectorModels(
         _cached(DETECTOR, "stem", lambda: write_plane_model(stem, channels=3), cache),
-        _cached(DETECTOR, "head", lambda: write_plane_model(head, channels=_channels(stem)), cache),
+        _cached(DETECTOR, "head", lambda: write_plane_model(head, channels=parameters.feature_channels), cache),
         parameters,
     )
 
@@ -79,14 +79,6 @@ def _first_padded(network: Network) -> int:
         index
         for index, node in enumerate(network.nodes)
         if isinstance(node.operation, Convolution) and any(node.operation.padding)
-    )
-
-
-def _channels(network: Network) -> int:
-    return next(
-        node.operation.weights.shape[0]
-        for node in reversed(network.nodes)
-        if isinstance(node.operation, Convolution)
     )
 
 

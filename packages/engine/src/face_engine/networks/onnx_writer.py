@@ -1,6 +1,7 @@
 """Writes a network as an ONNX model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -67,8 +68,8 @@ class _Writer:
         self._constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: object) -> None:
-        self._nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
+    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
+        self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
 
     def network(self, network: Network, source: str) -> _Shape:
         """Add the network's nodes, which read `source`; return the output's shape."""

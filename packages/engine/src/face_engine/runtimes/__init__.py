@@ -55,13 +55,13 @@ def usable_cores() -> int:
 def choose_runtime(device: Device) -> tuple[RuntimeName, str]:
     """Return the runtime that `auto` stands for on this machine, and why.
 
-    It is `onnx`, unless the extra `openvino` is installed and this CPU has bfloat16 in hardware: there its detector finds
-    the same faces in about half the time or less.
+    It is `onnx`, unless the extra `openvino` is installed and this CPU has bfloat16 in hardware: there that one gives
+    the same answers sooner.
     """
     if device == "cpu" and importlib.util.find_spec("openvino") is not None:
         from face_engine.runtimes import openvino  # noqa: PLC0415 - an extra
 
-        if device_status("openvino", device).available and openvino.native_bfloat16():
+        if openvino.native_bfloat16():
             return "openvino", "OpenVINO is installed, and this CPU has bfloat16 in hardware"
         return "onnx", "this CPU has no bfloat16 in hardware, which is what OpenVINO is faster with"
     return "onnx", "OpenVINO is not installed" if device == "cpu" else "it has CUDA"
@@ -97,7 +97,10 @@ def device_status(name: str, device: Device) -> DeviceStatus:
 
 
 def check_runtime(name: str, device: Device) -> RuntimeName:
-    """Raise what `create_runtime` would raise of what can be told without loading a network; return the runtime's name."""
+    """Raise what `create_runtime` would raise of what can be told without loading a network.
+
+    Return the runtime's name, for `auto` the one that it stands for.
+    """
     if name == AUTO:
         name, _ = choose_runtime(device)
     status = device_status(name, device)

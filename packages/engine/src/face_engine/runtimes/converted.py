@@ -138,9 +138,7 @@ class ConvertedRuntime:
         with self._turn:
             return np.concatenate([self._encoder(batch) for batch in batches])
 
-    def _decide(
-        self, plane: npt.NDArray[np.float32], candidates: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float32]:
+    def _decide(self, plane: npt.NDArray[np.float32], candidates: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Return the exact score map where `candidates` (rows, columns) is true, and below 0 elsewhere."""
         scores = np.full(candidates.shape, -1, np.float32)
         for region in regions(candidates):

@@ -80,6 +80,7 @@ class _Session:
         options.log_severity_level = 4  # fatal; the errors are raised too
         provider: str | tuple[str, dict[str, str]] = CPU_PROVIDER
         if device == "cuda":
+            onnxruntime.preload_dlls()  # where CUDA and cuDNN were installed as Python packages
             provider = (CUDA_PROVIDER, CUDA_OPTIONS)
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         try:
