@@ -1,3 +1,4 @@
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from face_engine.errors import NetworkFormatError
+from face_engine.networks.dlib_format import write_integer
 from face_engine.networks.dlib_networks import Detector, Encoder, read_detector, read_encoder
 from face_engine.networks.graph import (
     INPUT,
@@ -27,6 +29,7 @@ from face_engine.networks.graph import (
     Node,
     Operation,
     Relu,
+    Weights,
     fold_affine,
     separate_rows,
     split,
@@ -420,6 +423,133 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         read_detector(path)
     except NetworkFormatError as error:
         assert str(error).startswith("damaged.dat, byte ")
+
+
+# What today's dlib writes when it saves the same detector: every layer in a newer version of the format.
+
+
+def numbers(*values: int) -> bytes:
+    return b"".join(map(write_integer, values))
+
+
+def text(value: bytes) -> bytes:
+    return write_integer(len(value)) + value
+
+
+def real(value: float) -> bytes:
+    fraction, exponent = math.frexp(value)
+    return numbers(int(fraction * 2**53), exponent - 53)
+
+
+def parameters(*parts: Weights) -> bytes:
+    values = np.concatenate([part.ravel() for part in parts]).astype("<f4")
+    return numbers(2, values.size, 1, 1, 1) + values.tobytes()
+
+
+LEARNING_RATES = real(1) + real(1) + real(1) + real(0)
+EMPTY_TENSOR = numbers(2, 0, 0, 0, 0)
+
+
+def newest_layer(operation: Operation) -> bytes:
+    match operation:
+        case Convolution(weights, bias, stride, padding):
+            filters, _, rows, columns = weights.shape
+            return b"".join(
+                [
+                    text(b"con_6") + parameters(weights, bias),
+                    numbers(filters, rows, columns, stride, stride, *padding),
+                    numbers(1, *weights.shape) + numbers(1, 1, filters, 1, 1),
+                    LEARNING_RATES + b"10",  # with a bias, without a fused relu
+                ]
+            )
+        case Affine(gamma, beta):
+            shape = numbers(1, 1, gamma.size, 1, 1)
+            return text(b"affine_2") + parameters(gamma, beta) + shape * 2 + numbers(0) + b"0"
+        case _:
+            return text(b"relu_2") + b"0"
+
+
+def newest_file(detector: Detector) -> bytes:
+    """Return the detector as dlib 20.0.1 saves it; dlib reads these bytes."""
+    nodes = detector.network.nodes
+    layers = [newest_layer(node.operation) + b"000" + EMPTY_TENSOR * 3 for node in nodes]
+    layers[0] += numbers(1)
+    overlaps = 0.5, detector.max_overlap, detector.max_covered, 0.5, 0.95
+    return b"".join(
+        [
+            numbers(1) + text(b"loss_mmod_"),
+            numbers(4, 1, 2, *detector.window_wh) + text(b"") + real(1) + real(1) + b"".join(map(real, overlaps)),
+            b"\x01" + b"0" + real(100),  # an image pyramid, and no regression of boxes
+            numbers(2) * (len(nodes) - 1) + numbers(3),
+            text(b"input_rgb_image_pyramid2") + b"".join(map(real, detector.network.mean_rgb)),
+            numbers(detector.pyramid_padding, detector.pyramid_outer_padding),
+            *layers,
+        ]
+    )
+
+
+def test_the_newest_version_of_the_format_is_read(detector: Detector, tmp_path: Path) -> None:
+    path = tmp_path / "newest.dat"
+    path.write_bytes(newest_file(replace(detector, window_wh=(70, 90), pyramid_padding=12, pyramid_outer_padding=14)))
+    found = read_detector(path)
+    assert found.window_wh == (70, 90)
+    assert (found.pyramid_padding, found.pyramid_outer_padding) == (12, 14)
+    assert (found.max_overlap, found.max_covered) == (detector.max_overlap, detector.max_covered)
+    assert found.network.mean_rgb == detector.network.mean_rgb
+    for ours, theirs in zip(found.network.nodes, detector.network.nodes, strict=True):
+        assert ours.source == theirs.source
+        assert newest_layer(ours.operation) == newest_layer(theirs.operation)
+
+
+@pytest.mark.parametrize(
+    ("found", "altered", "problem"),
+    [
+        (b"relu_20", b"relu_21", "a disabled layer is True"),
+        (LEARNING_RATES + b"10", LEARNING_RATES + b"00", "the use of a bias is False"),
+        (LEARNING_RATES + b"10", LEARNING_RATES + b"11", "a fused relu is True"),
+        (numbers(0) + b"0000", numbers(1) + b"0000", "the mode is 1, not 0"),
+        (b"\x010" + real(100), b"\x000" + real(100), "the use of an image pyramid is 0"),
+        (b"\x010" + real(100), b"\x011" + real(100), "bounding box regression is True"),
+        (numbers(4, 1, 2, 80, 80), numbers(4, 0), "the number of detector windows is 0"),
+        (numbers(4, 1, 2, 80, 80), numbers(4, 1, 3, 80, 80), "the version of a detector window is 3"),
+        (numbers(16, 5, 5, 2, 2, 0, 0), numbers(16, 5, 5, 2, 2, 2, 2), "(16, 5, 5, 2, 2, 2, 2), not (16, 5, 5, 2, 2"),
+        (numbers(1, 16, 3, 5, 5), numbers(1, 16, 5, 5, 3), "the shape of the filters is (16, 5, 5, 3)"),
+    ],
+)
+def test_what_our_graph_does_not_do_is_refused(
+    found: bytes, altered: bytes, problem: str, detector: Detector, tmp_path: Path
+) -> None:
+    data = newest_file(detector)
+    assert found in data
+    assert problem in refusal(read_detector, tmp_path, data.replace(found, altered, 1)).problem
+
+
+BATCH_NORMALISATION = DETECTOR_BYTES.index(b"bn_con2")
+"""Of the first layer, 16 channels: parameters, means and deviations of a batch, running means, running variances."""
+
+STATISTICS = [
+    match.end() + BATCH_NORMALISATION
+    for match in re.finditer(re.escape(numbers(2, 1, 16, 1, 1)), DETECTOR_BYTES[BATCH_NORMALISATION:])
+]
+"""Where in the file the last four begin."""
+
+
+def test_a_batch_normalisation_is_read_as_the_affine_that_it_is(detector: Detector) -> None:
+    start = BATCH_NORMALISATION + len(b"bn_con2" + numbers(2, 32, 1, 1, 1))
+    gamma, beta = np.frombuffer(DETECTOR_BYTES, "<f4", 32, start).reshape(2, 16).astype(np.float64)
+    assert len(STATISTICS) == 4
+    mean, variance = (np.frombuffer(DETECTOR_BYTES, "<f4", 16, start).astype(np.float64) for start in STATISTICS[2:])
+    values = np.linspace(-3, 3, 16)
+    expected = gamma * (values - mean) / np.sqrt(variance + 1e-4) + beta
+    affine = detector.network.nodes[1].operation
+    assert isinstance(affine, Affine)
+    assert np.allclose(affine.gamma * values + affine.beta, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_variance_below_zero_is_refused(tmp_path: Path) -> None:
+    start = STATISTICS[3]
+    altered = DETECTOR_BYTES[:start] + np.float32(-1).tobytes() + DETECTOR_BYTES[start + 4 :]
+    assert refusal(read_detector, tmp_path, altered).problem == "a variance is negative"
 
 
 # The graph's functions: what they return computes the same.

@@ -154,7 +154,7 @@ def _column_height(sizes: list[tuple[int, int]], padding: int) -> int:
     for width, height in sizes:
         fits = width <= (photo_width - previous_width - padding) % _UNSIGNED
         is_half = (2 * (reached - photo_height)) % _UNSIGNED >= (total - photo_height) % _UNSIGNED
-        if fits and is_half:
+        if reached and fits and is_half:  # dlib, too, keeps the photo itself, unless it is narrower than the padding
             break
         reached += height + padding
         previous_width = width

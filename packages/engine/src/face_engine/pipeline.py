@@ -7,7 +7,18 @@ from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
 from face_engine.errors import NoFaceFoundError, SeveralFacesError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.runtimes import Runtime
-from face_engine.search import BudgetedSearch, ExactSearch, Pass, Scope, Search, is_enough, rivals, side, to_photo
+from face_engine.search import (
+    BudgetedSearch,
+    ExactSearch,
+    Pass,
+    Scope,
+    Search,
+    confirming,
+    is_enough,
+    rivals,
+    side,
+    to_photo,
+)
 from face_engine.timing import StageTimings, timed
 from face_engine.types import Analysis, Box, Detection, Face, ImageRGB, Template
 
@@ -79,10 +90,14 @@ class FaceEngine:
     def _detect(self, image_rgb: ImageRGB, scope: Scope) -> list[Detection]:
         height, width = image_rgb.shape[:2]
         found: list[Detection] = []
-        for step in self._search.passes(width, height, scope):
+        remaining = self._search.passes(width, height, scope)
+        while remaining:
+            step = remaining.pop(0)
             found = self._run(image_rgb, step) or found
             if is_enough(found, step):
                 break
+            if found and remaining:
+                remaining = confirming(found, remaining)
         return found
 
     def _run(self, image_rgb: ImageRGB, step: Pass) -> list[Detection]:

@@ -42,6 +42,9 @@ MIN_COARSE_PASS_PIXELS = 150_000
 COARSE_PASS_SCALE = 0.5
 """Of the next pass's sides: all the coarser passes together then cost a third of the last one."""
 
+CONFIRMING_MARGIN = 1.1
+"""By which a face is searched larger than it must be to be seen, since the boxes come in steps."""
+
 DOMINANCE = 2
 """The dominant face has at least so many times the side of any other one."""
 
@@ -133,6 +136,16 @@ def is_enough(found: Sequence[Detection], searched: Pass) -> bool:
     if not sides:
         return False
     return sides[0] * searched.factor >= searched.enough or rivals(sides) > 1
+
+
+def confirming(found: Sequence[Detection], remaining: Sequence[Pass]) -> list[Pass]:
+    """Return the passes that are still worth their cost after a coarse one found faces that are not enough.
+
+    The largest face is known now, and with it how small a rival may be: a pass that would see that one is the last.
+    """
+    factor = CONFIRMING_MARGIN * DOMINANCE * MIN_FACE_SIDE / max(side(detection.box) for detection in found)
+    finest = max(step.factor for step in remaining if step.enough == 0)
+    return [Pass(factor, 0)] if factor < finest else list(remaining)
 
 
 def rivals(sides: Sequence[int]) -> int:

@@ -4,6 +4,7 @@ Source of the format: dlib/serialize.h, dlib/float_details.h and dlib/cuda/tenso
 files were published in 2017).
 """
 
+import math
 import struct
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -79,7 +80,7 @@ class DlibReader:
         if exponent >= _FLOAT_INFINITY:
             raise self.fail("a parameter is not a finite number")
         try:
-            return float(mantissa) * 2.0**exponent
+            return math.ldexp(mantissa, exponent)
         except OverflowError:
             raise self.fail(f"a parameter's exponent is {exponent}") from None
 
@@ -106,7 +107,7 @@ class DlibReader:
         count = 1
         for size in shape:
             count *= size
-        if min(shape) < 0 or count > MAX_TENSOR_VALUES:
+        if min(shape) < 0 or max(*shape, count) > MAX_TENSOR_VALUES:
             raise self.fail(f"a tensor of shape {shape}")
         values = np.frombuffer(self._take(4 * count), "<f4").reshape(shape)
         if not np.isfinite(values).all():

@@ -340,7 +340,10 @@ def _read_batch_normalisation(reader: DlibReader, gamma: Weights, beta: Weights)
         raise reader.fail("a variance is negative")
     # As dlib converts it (affine_'s constructor from bn_), in float64 here.
     scale = gamma / np.sqrt(variances.astype(np.float64) + epsilon)
-    return Affine(scale.astype(np.float32), (beta - scale * means).astype(np.float32))
+    shift = beta - scale * means
+    if max(np.abs(scale).max(), np.abs(shift).max()) > np.finfo(np.float32).max:
+        raise reader.fail("a batch normalisation is beyond what float32 holds")
+    return Affine(scale.astype(np.float32), shift.astype(np.float32))
 
 
 def _read_fully_connected(reader: DlibReader, layer: _Fc, channels: int) -> FullyConnected:

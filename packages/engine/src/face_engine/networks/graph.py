@@ -4,6 +4,7 @@ Tensors are (samples, channels, rows, columns) float32. A node reads the node at
 own input, already normalised: (pixel - mean) / 256.
 """
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -112,9 +113,9 @@ def fold_affine(network: Network) -> Network:
 
     gamma * (w * x + b) + beta = (gamma w) * x + (gamma b + beta), computed in float64 and rounded once.
     """
-    readers = [0] * len(network.nodes)
+    readers = Counter[int]()
     for node in network.nodes:
-        for index in _reads(node):
+        for index in _sources(node):
             readers[index] += 1
     nodes: list[Node] = []
     moved = {INPUT: INPUT}
@@ -164,16 +165,15 @@ def split(network: Network, at: int) -> tuple[Network, Network]:
     """
     head = []
     for node in network.nodes[at:]:
-        if min([node.source, *_reads(node)]) < at - 1:
+        if min(_sources(node)) < at - 1:
             raise ValueError(f"the network cannot be cut at node {at}")
         operation = Add(node.operation.other - at) if isinstance(node.operation, Add) else node.operation
         head.append(Node(operation, node.source - at))
     return replace(network, nodes=network.nodes[:at]), replace(network, nodes=tuple(head))
 
 
-def _reads(node: Node) -> list[int]:
-    others = [node.operation.other] if isinstance(node.operation, Add) else []
-    return [index for index in [node.source, *others] if index != INPUT]
+def _sources(node: Node) -> list[int]:
+    return [node.source, node.operation.other] if isinstance(node.operation, Add) else [node.source]
 
 
 def _renumber(operation: Operation, moved: dict[int, int]) -> Operation:

@@ -58,13 +58,8 @@ def choose_runtime(device: Device) -> tuple[RuntimeName, str]:
     It is `onnx`, unless the extra `openvino` is installed and this CPU has bfloat16 in hardware: there that one gives
     the same answers sooner.
     """
-    if device == "cpu" and importlib.util.find_spec("openvino") is not None:
-        from face_engine.runtimes import openvino  # noqa: PLC0415 - an extra
-
-        if openvino.native_bfloat16():
-            return "openvino", "OpenVINO is installed, and this CPU has bfloat16 in hardware"
-        return "onnx", "this CPU has no bfloat16 in hardware, which is what OpenVINO is faster with"
-    return "onnx", "OpenVINO is not installed" if device == "cpu" else "it has CUDA"
+    status = device_status("openvino", device)
+    return ("openvino" if status.available else "onnx"), status.detail
 
 
 def create_runtime(name: str = AUTO, device: Device = "cpu", threads: int | None = None) -> Runtime:

@@ -31,11 +31,11 @@ def device_status(device: Device) -> DeviceStatus:
     """Tell whether OpenVINO can use the device."""
     version = f"OpenVINO {openvino.__version__.split('-')[0]}"
     if device != "cpu":
-        return DeviceStatus(device, available=False, detail=f"{version} runs on the CPU only: ask for the runtime onnx")
+        return DeviceStatus(device, available=False, detail=f"{version} runs on the CPU only here")
     if native_bfloat16():
         return DeviceStatus(device, available=True, detail=f"{version}, faces proposed in bfloat16, decided in float32")
     return DeviceStatus(
-        device, available=False, detail=f"{version}, but this CPU has no bfloat16 in hardware: ask for the runtime onnx"
+        device, available=False, detail=f"{version} would gain nothing: this CPU has no bfloat16 in hardware"
     )
 
 
