@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 import cv2
+import numpy as np
 
 from face_engine.cli import main as face_engine
 from face_engine.images import decode
@@ -40,7 +41,7 @@ def in_band(data: bytes) -> list[bytes]:
     if len(data) in BAND:
         return [data]
     image = decode(data)
-    png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+    png = in_format(image, ".png")
     jpeg = _jpeg_in_band(image)
     return [encoded for encoded in (png, jpeg) if encoded is not None and len(encoded) in BAND]
 
@@ -49,11 +50,16 @@ def _jpeg_in_band(image: ImageRGB) -> bytes | None:
     for scale in SCALES:
         resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         for quality in QUALITIES:
-            options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-            encoded = cv2.imencode(".jpg", cv2.cvtColor(resized, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+            encoded = in_format(np.asarray(resized, np.uint8), ".jpg", quality)
             if len(encoded) in BAND:
                 return encoded
     return None
+
+
+def in_format(image_rgb: ImageRGB, suffix: str, quality: int = 95) -> bytes:
+    """Return the image encoded as the suffix says."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    return bytes(cv2.imencode(suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes())
 
 
 if __name__ == "__main__":

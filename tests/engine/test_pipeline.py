@@ -45,7 +45,7 @@ def test_boxes_found_in_a_reduced_photo_are_in_pixels_of_the_photo() -> None:
     runtime = FakeRuntime([Box(10, 10, 209, 209)])
     analysis = FaceEngine(runtime).analyse(png(noise(2000, 1000)), "dominant_face")
     assert runtime.searched == [((500, 1000, 3), 0)]
-    assert analysis.faces[0].box == Box(20, 20, 418, 418)
+    assert analysis.faces[0].box == Box(20, 20, 419, 419)
 
 
 def test_the_search_for_a_dominant_face_goes_on_until_it_is_large_enough() -> None:

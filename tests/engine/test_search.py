@@ -237,7 +237,9 @@ def test_where_a_rival_would_be_too_small_for_one_pass_all_that_remain_follow() 
     first, *remaining = search.passes(2000, 1500, "dominant_face")
     assert first.factor == 0.25
     assert confirming([square(100)], remaining) == remaining
-    assert confirming([square(400)], remaining) == [Pass(pytest.approx(0.44), 0)]
+    (last,) = confirming([square(400)], remaining)
+    assert (last.upsample, last.enough) == (0, 0)
+    assert last.scale == pytest.approx(0.44)
 
 
 def test_the_factor_of_a_pass_counts_both_ways_of_resizing() -> None:
@@ -254,7 +256,7 @@ def test_a_side_counts_both_edges_and_the_longer_one_decides() -> None:
 
 def test_boxes_are_mapped_back_to_the_photo() -> None:
     found = Detection(Box(50, -10, 149, 89), 0.9)
-    assert to_photo(found, 0.5) == Detection(Box(100, -20, 298, 178), 0.9)
+    assert to_photo(found, 0.5) == Detection(Box(100, -20, 299, 179), 0.9)
     assert to_photo(found, 1.0) is found
 
 
@@ -262,5 +264,7 @@ def test_boxes_are_mapped_back_to_the_photo() -> None:
 def test_each_edge_is_mapped_to_the_nearest_pixel(edges: tuple[int, int, int, int], scale: float) -> None:
     mapped = to_photo(Detection(Box(*edges), 0.5), scale)
     assert mapped.confidence == 0.5
-    for found, edge in zip(mapped.box.ltrb, edges, strict=True):
+    for found, edge in zip(mapped.box.ltrb[:2], edges[:2], strict=True):
         assert abs(found - edge / scale) <= 0.5 + 1e-9
+    for found, edge in zip(mapped.box.ltrb[2:], edges[2:], strict=True):
+        assert abs(found + 1 - (edge + 1) / scale) <= 0.5 + 1e-9  # inclusive: where the next pixel begins

@@ -162,5 +162,8 @@ def to_photo(detection: Detection, scale: float) -> Detection:
     """Map a detection on the image that `images.resize` made by `scale` back to pixels of the photo."""
     if scale == 1.0:
         return detection
-    left, top, right, bottom = (round(edge / scale) for edge in detection.box.ltrb)
+    box = detection.box
+    left, top = round(box.left / scale), round(box.top / scale)
+    # The right and bottom edges are inclusive: the pixel after them is where the next thing would begin.
+    right, bottom = round((box.right + 1) / scale) - 1, round((box.bottom + 1) / scale) - 1
     return Detection(Box(left, top, right, bottom), detection.confidence)

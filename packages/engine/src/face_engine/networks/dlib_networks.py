@@ -335,13 +335,13 @@ def _read_batch_normalisation(reader: DlibReader, gamma: Weights, beta: Weights)
         reader.expect(f"the number of {what}", (gamma.size,), values.size)
     reader.integer(), reader.integer()  # updates, and the window of the statistics
     _skip_learning_rates(reader)
-    epsilon = reader.float()
-    if (variances + epsilon).min() <= 0:
+    steadied = variances.astype(np.float64) + reader.float()
+    if steadied.min() <= 0:
         raise reader.fail("a variance is negative")
     # As dlib converts it (affine_'s constructor from bn_), in float64 here.
-    scale = gamma / np.sqrt(variances.astype(np.float64) + epsilon)
+    scale = gamma / np.sqrt(steadied)
     shift = beta - scale * means
-    if max(np.abs(scale).max(), np.abs(shift).max()) > np.finfo(np.float32).max:
+    if not max(np.abs(scale).max(), np.abs(shift).max()) <= np.finfo(np.float32).max:
         raise reader.fail("a batch normalisation is beyond what float32 holds")
     return Affine(scale.astype(np.float32), shift.astype(np.float32))
 

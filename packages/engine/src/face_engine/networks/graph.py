@@ -95,7 +95,7 @@ class Network:
     def operations(self, rows: int, columns: int) -> int:
         """Return the multiplications and additions that the convolutions do on an input of this size.
 
-        Every node must read the one before: a chain.
+        Every node must read the one before, and only convolutions may change the size, as in the detector.
         """
         total = 0
         for convolution in (node.operation for node in self.nodes if isinstance(node.operation, Convolution)):
