@@ -182,3 +182,25 @@ def test_upsample_is_for_the_exact_search_alone() -> None:
     result = run("detect", "x.jpg", "--upsample", "1")
     assert result.returncode == 2
     assert "--upsample needs --exact" in result.stderr
+
+
+def test_benchmark_measures_runtimes_side_by_side(photos: Path) -> None:
+    result = run("benchmark", "obama.jpg", "nobody.jpg", "--runtime", "onnx", "--callers", "2", "--json", cwd=photos)
+    assert (result.returncode, result.stderr) == (0, "")
+    figures = json.loads(result.stdout)
+    assert (figures["photos"], figures["machine"]["cores"] > 0, figures["matrix_product_gflops"] > 0) == (2, True, True)
+    (onnx,) = figures["runtimes"]
+    assert (onnx["runtime"], onnx["device"]) == ("onnx", "cpu")
+    assert onnx["around_network"] > 0
+    assert 0 < onnx["memory_loaded"] <= onnx["memory_peak"]
+    assert set(onnx["photos_per_second"]) == {"1", "2"}
+    for stage in ("detection", "encoding", "encoding_views", "enrollment", "analysis"):
+        assert 0 < onnx[stage]["p50"] <= onnx[stage]["p95"]
+
+
+def test_benchmark_says_what_it_cannot_measure(photos: Path) -> None:
+    assert run("benchmark", "missing.jpg", cwd=photos).stderr == "face-engine: missing.jpg: No such file or directory\n"
+    result = run("benchmark", "nobody.jpg", "--runtime", "onnx", cwd=photos)
+    assert (result.returncode, result.stderr) == (1, "face-engine: the first photo must show a face\n")
+    result = run("benchmark", "obama.jpg", "--device", "cuda", cwd=photos)
+    assert result.returncode == 3 or device_status("onnx", "cuda").available

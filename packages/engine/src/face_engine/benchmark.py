@@ -21,6 +21,7 @@ import psutil
 
 from face_engine.detection import lay_out_pyramid
 from face_engine.encoding import DEFAULT_VIEWS, encode_views
+from face_engine.errors import NoFaceFoundError
 from face_engine.images import decode, resize
 from face_engine.networks.models import load_detector
 from face_engine.pipeline import FaceEngine
@@ -34,6 +35,13 @@ REFERENCE = "reference"
 MEGAPIXEL = 1_000_000
 PRODUCT_SIDE = 2048  # of the float32 matrix product
 SCOPES: dict[str, Scope] = {"enrollment": "dominant_face", "analysis": "every_face"}
+
+
+class NoFaceInFirstPhotoError(NoFaceFoundError):
+    """Detection and encoding are measured on the first photo's face."""
+
+    def __str__(self) -> str:
+        return "the first photo must show a face"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,7 @@ def measure(
         callers: how many call at a time, beside one alone; as many as there are cores when None.
 
     Raises:
-        FaceEngineError: a runtime cannot be loaded, or a photo cannot be analysed.
+        FaceEngineError: a runtime cannot be loaded, a photo cannot be analysed, or the first one shows no face.
     """
     figures = []
     for name in runtimes:
@@ -118,12 +126,12 @@ def measure_runtime(photos: list[bytes], name: str, device: Device, callers: int
     load = _since(start)
     with _MemoryPeak() as memory:
         slow = name == REFERENCE
-        repeats = 2 if slow else 10
+        repeats = 3 if slow else 20
         image = one_megapixel(decode(photos[0]))
         detection = _spread(lambda: runtime.detect(image, 0), repeats)
         chip = _some_chip(runtime, image)
-        encoding = _spread(lambda: runtime.encode([chip]), 5 * repeats)
-        encoding_views = _spread(lambda: encode_views(runtime.encode, [chip], DEFAULT_VIEWS), 5 * repeats)
+        encoding = _spread(lambda: runtime.encode([chip]), 3 * repeats)
+        encoding_views = _spread(lambda: encode_views(runtime.encode, [chip], DEFAULT_VIEWS), 3 * repeats)
         ends = {title: _end_to_end(engine, photos, scope, 1 if slow else 3) for title, scope in SCOPES.items()}
         rates = {1: 1000 / ends["analysis"].mean}
         if not slow:
@@ -249,7 +257,7 @@ class _MemoryPeak:
 def _some_chip(runtime: Runtime, image: ImageRGB) -> Chip:
     found = runtime.detect(image, 0)
     if not found:
-        raise ValueError("the first photo must show a face")
+        raise NoFaceInFirstPhotoError
     return runtime.align(image, [found[0].box])[0].chip
 
 
@@ -278,6 +286,8 @@ def _photos_per_second(engine: FaceEngine, photos: Sequence[bytes], callers: int
 
 
 def _spread(work: Callable[[], object], repeats: int) -> Spread:
+    """Return how long `repeats` calls take, after as many that warm up as a tenth of them."""
+    _times(work, repeats // 10)
     return Spread.of(_times(work, repeats))
 
 
