@@ -3,6 +3,7 @@ import logging
 import multiprocessing
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from face_engine.networks import cache as cache_module
 from face_engine.networks import models
 from face_engine.networks.models import DetectorModels, load_detector, load_encoder
 from face_engine.networks.onnx_writer import write_plane_model
@@ -66,7 +68,7 @@ def test_the_detector_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytes
     second = load_detector(tmp_path / "networks")
     assert (second.stem, second.head) == (first.stem, first.head)
     assert first.stem != first.head
-    assert second.parameters.window_wh == first.parameters.window_wh == (80, 80)
+    assert second.parameters.rules.window_wh == first.parameters.rules.window_wh == (80, 80)
 
 
 def test_the_encoder_is_kept_and_found_again(encoder_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,17 +78,40 @@ def test_the_encoder_is_kept_and_found_again(encoder_cache: Path, monkeypatch: p
 
 def test_without_a_folder_the_users_cache_is_taken(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forbid_conversion(monkeypatch)
-    monkeypatch.setattr(models, "cache_folder", lambda: cache)
+    monkeypatch.setattr(cache_module, "cache_folder", lambda: cache)
     assert load_detector().stem == file(cache, "stem").read_bytes()
 
 
 def test_the_users_cache_is_a_folder_of_this_program() -> None:
-    assert models.cache_folder().is_absolute()
-    assert "face-engine" in models.cache_folder().parts
+    folder = cache_module.cache_folder()
+    assert folder is not None
+    assert folder.is_absolute()
+    assert "face-engine" in folder.parts
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_name: str) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(cache_module, "user_cache_path", homeless)
+    assert cache_module.cache_folder() is None
+    assert load_detector().stem
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o620])
+def test_a_model_that_others_could_have_written_is_made_again(cache: Path, mode: int) -> None:
+    planted = b"planted"
+    path = file(cache, "stem")
+    good = path.read_bytes()
+    path.write_bytes(planted)
+    path.with_suffix(".onnx.sha256").write_text(hashlib.sha256(planted).hexdigest())
+    path.chmod(mode)
+    assert load_detector(cache).stem == good
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_name_says_which_weights_part_and_converter(cache: Path, encoder_cache: Path) -> None:
-    version = f"v{models.CONVERTER_VERSION}"
+    version = f"v{cache_module.CONVERTER_VERSION}"
     names = {path.name.removesuffix(".sha256") for folder in (cache, encoder_cache) for path in folder.iterdir()}
     assert names == {
         f"mmod_human_face_detector-{DETECTOR.sha256[:12]}-stem-{version}.onnx",
@@ -97,7 +122,7 @@ def test_a_name_says_which_weights_part_and_converter(cache: Path, encoder_cache
 
 def test_another_converter_makes_models_of_its_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(cache)
-    monkeypatch.setattr(models, "CONVERTER_VERSION", models.CONVERTER_VERSION + 1)
+    monkeypatch.setattr(cache_module, "CONVERTER_VERSION", cache_module.CONVERTER_VERSION + 1)
     load_detector(cache)
     after = contents(cache)
     assert len(after) == 2 * len(before)

@@ -228,10 +228,10 @@ def test_the_published_detector_is_read(detector: Detector) -> None:
 
 
 def test_the_published_detectors_rules_are_read(detector: Detector) -> None:
-    assert detector.window_wh == (80, 80)
+    assert detector.rules.window_wh == (80, 80)
     assert (detector.pyramid_padding, detector.pyramid_outer_padding) == (10, 11)
-    assert detector.max_overlap == pytest.approx(0.338, abs=5e-4)
-    assert detector.max_covered == 1
+    assert detector.rules.max_overlap == pytest.approx(0.338, abs=5e-4)
+    assert detector.rules.max_covered == 1
     assert detector.network.mean_rgb == pytest.approx((122.782, 117.001, 104.298))
 
 
@@ -474,11 +474,11 @@ def newest_file(detector: Detector) -> bytes:
     nodes = detector.network.nodes
     layers = [newest_layer(node.operation) + b"000" + EMPTY_TENSOR * 3 for node in nodes]
     layers[0] += numbers(1)
-    overlaps = 0.5, detector.max_overlap, detector.max_covered, 0.5, 0.95
+    overlaps = 0.5, detector.rules.max_overlap, detector.rules.max_covered, 0.5, 0.95
     return b"".join(
         [
             numbers(1) + text(b"loss_mmod_"),
-            numbers(4, 1, 2, *detector.window_wh) + text(b"") + real(1) + real(1) + b"".join(map(real, overlaps)),
+            numbers(4, 1, 2, *detector.rules.window_wh) + text(b"") + real(1) + real(1) + b"".join(map(real, overlaps)),
             b"\x01" + b"0" + real(100),  # an image pyramid, and no regression of boxes
             numbers(2) * (len(nodes) - 1) + numbers(3),
             text(b"input_rgb_image_pyramid2") + b"".join(map(real, detector.network.mean_rgb)),
@@ -490,11 +490,23 @@ def newest_file(detector: Detector) -> bytes:
 
 def test_the_newest_version_of_the_format_is_read(detector: Detector, tmp_path: Path) -> None:
     path = tmp_path / "newest.dat"
-    path.write_bytes(newest_file(replace(detector, window_wh=(70, 90), pyramid_padding=12, pyramid_outer_padding=14)))
+    path.write_bytes(
+        newest_file(
+            replace(
+                detector,
+                rules=replace(detector.rules, window_wh=(70, 90)),
+                pyramid_padding=12,
+                pyramid_outer_padding=14,
+            )
+        )
+    )
     found = read_detector(path)
-    assert found.window_wh == (70, 90)
+    assert found.rules.window_wh == (70, 90)
     assert (found.pyramid_padding, found.pyramid_outer_padding) == (12, 14)
-    assert (found.max_overlap, found.max_covered) == (detector.max_overlap, detector.max_covered)
+    assert (found.rules.max_overlap, found.rules.max_covered) == (
+        detector.rules.max_overlap,
+        detector.rules.max_covered,
+    )
     assert found.network.mean_rgb == detector.network.mean_rgb
     for ours, theirs in zip(found.network.nodes, detector.network.nodes, strict=True):
         assert ours.source == theirs.source

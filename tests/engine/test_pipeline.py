@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from face_engine.errors import ImageTooManyPixelsError, NoFaceFoundError, SeveralFacesError, UnsupportedImageTypeError
+from face_engine.errors import (
+    ImageTooManyPixelsError,
+    InferenceError,
+    NoFaceFoundError,
+    SeveralFacesError,
+    UnsupportedImageTypeError,
+)
 from face_engine.pipeline import FaceEngine, dominant_face, left_to_right
 from face_engine.search import ExactSearch
 from face_engine.types import Box, Detection, ImageRGB
@@ -49,10 +55,29 @@ def test_boxes_found_in_a_reduced_photo_are_in_pixels_of_the_photo() -> None:
 
 
 def test_the_search_for_a_dominant_face_goes_on_until_it_is_large_enough() -> None:
-    runtime = FakeRuntime([LEFT])
-    analysis = FaceEngine(runtime).analyse(png(noise(2000, 1000)), "dominant_face")
-    assert runtime.searched == [((500, 1000, 3), 0), ((1000, 2000, 3), 0)]
-    assert analysis.faces[0].box == LEFT
+    runtime = FakeRuntime([LEFT])  # 160 pixels of the photo in the first pass, so that a rival has 80 in 1.1 times it
+    FaceEngine(runtime).analyse(png(noise(2000, 1000)), "dominant_face")
+    assert runtime.searched == [((500, 1000, 3), 0), ((1100, 2200, 3), 0)]
+
+
+def test_two_people_of_about_the_same_size_are_refused_though_one_was_overlooked_at_first() -> None:
+    class Sharper(FakeRuntime):
+        def detect(self, image_rgb: ImageRGB, upsample: int) -> list[Detection]:
+            return super().detect(image_rgb, upsample)[: len(self.searched)]
+
+    for width, height in ((320, 200), (900, 600), (2000, 1000), (4000, 3000)):
+        runtime = Sharper([Box(0, 0, 69, 69), Box(100, 0, 164, 64)])
+        with pytest.raises(SeveralFacesError):
+            dominant_face(FaceEngine(runtime).analyse(png(noise(width, height)), "dominant_face"))
+
+
+def test_a_lack_of_memory_says_nothing_of_the_photo() -> None:
+    class Full(FakeRuntime):
+        def detect(self, image_rgb: ImageRGB, upsample: int) -> list[Detection]:
+            raise MemoryError
+
+    with pytest.raises(InferenceError, match="not enough memory"):
+        FaceEngine(Full()).analyse(png(noise(320, 200)))
 
 
 def test_where_nothing_is_found_there_is_a_second_look() -> None:

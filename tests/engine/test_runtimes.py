@@ -6,15 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from face_engine.errors import DeviceUnavailableError, InferenceError, RuntimeUnavailableError
 from face_engine.images import decode
 from face_engine.matching import compare
+from face_engine.networks.graph import Convolution
+from face_engine.networks.models import load_detector
 from face_engine.pipeline import FaceEngine, dominant_face, left_to_right
-from face_engine.runtimes import RUNTIMES, Runtime, choose_runtime, create_runtime, device_status
-from face_engine.runtimes.dlib_steps import CHIP_PADDING, CHIP_SIZE
+from face_engine.runtimes import RUNTIMES, Runtime, choose_runtime, create_runtime, device_status, onnx
+from face_engine.runtimes.converted import (
+    HEAD_REACH,
+    PROPOSAL_MARGIN,
+    STEM_STRIDE,
+    STEM_WINDOW,
+    ConvertedRuntime,
+    Model,
+    Scorer,
+)
+from face_engine.runtimes.dlib_steps import CHIP_PADDING, CHIP_SIZE, Aligner
 from face_engine.types import Box, Detection, Template
+from face_engine.weights import LANDMARKS, verify
 from support.photos import collage, jpeg, noise, portrait
 
 BOX_TOLERANCE = 1  # pixel
@@ -163,6 +176,74 @@ def test_a_face_cut_by_the_border_is_scored_as_dlib_does(ours: Runtime, referenc
     expected = reference.detect(image, 0)
     assert expected
     _check_detections(ours.detect(image, 0), expected)
+
+
+def _noisy(model: Model) -> Model:
+    """Return a model whose answers are off by as much as reduced precision may be, and a little more often."""
+
+    def run(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        answer = model(values)
+        noise = np.random.default_rng(0).uniform(-0.9, 0.9, answer.shape) * PROPOSAL_MARGIN
+        return (answer + noise).astype(np.float32)
+
+    return run
+
+
+@pytest.mark.parametrize("crop", [(0, 0), (60, 60), (100, 0), (0, 117)])
+@pytest.mark.parametrize("upsample", [0, 1])
+def test_what_a_rough_scorer_proposes_the_exact_one_decides(crop: tuple[int, int], upsample: int) -> None:
+    models = load_detector()
+    exact = onnx.build("exact", "cpu", 1, models)
+    stem, head = (onnx.Session(part, "cpu", 1) for part in (models.stem, models.head))
+    proposed = onnx.build("proposed", "cpu", 1, models, proposer=Scorer(stem, _noisy(head)))
+    image = np.ascontiguousarray(collage(["biden.jpg", "obama.jpg"])[crop[0] :, crop[1] :])
+    expected = exact.detect(image, upsample)
+    assert expected
+    found = proposed.detect(image, upsample)
+    assert [detection.box for detection in found] == [detection.box for detection in expected]
+    assert [one.confidence for one in found] == pytest.approx([one.confidence for one in expected], abs=1e-5)
+
+
+def test_a_crowd_is_scored_as_a_whole() -> None:
+    """Where the windows around the candidates would cover more than half of the map."""
+    models = load_detector()
+    scored: list[tuple[int, ...]] = []
+    stem, head = (onnx.Session(part, "cpu", 1) for part in (models.stem, models.head))
+
+    def everywhere(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        return np.ones_like(head(values))
+
+    def counted(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        scored.append(values.shape)
+        return head(values)
+
+    detector = models.parameters
+    runtime = onnx.build("exact", "cpu", 1, models)
+    crowd = ConvertedRuntime(
+        "crowd",
+        "cpu",
+        runtime.encoder_id,
+        detector,
+        scorer=Scorer(stem, counted),
+        encoder=stem,
+        aligner=Aligner(verify(LANDMARKS)),
+        proposer=Scorer(stem, everywhere),
+    )
+    image = portrait("obama.jpg")
+    assert crowd.detect(image, 0) == runtime.detect(image, 0)
+    assert len(scored) == 1
+
+
+def test_the_windows_are_as_large_as_the_networks_reach() -> None:
+    nodes = load_detector().parameters.network.nodes
+    layers = [node.operation for node in nodes if isinstance(node.operation, Convolution)]
+    stem, head = [layer for layer in layers if layer.stride > 1], [layer for layer in layers if layer.stride == 1]
+    reach, stride = 1, 1
+    for layer in stem:
+        reach += (layer.weights.shape[2] - 1) * stride
+        stride *= layer.stride
+    assert (reach, stride) == (STEM_WINDOW, STEM_STRIDE)
+    assert sum(layer.weights.shape[2] // 2 for layer in head) == HEAD_REACH
 
 
 def test_a_box_at_or_beyond_the_border_is_aligned(runtime: Runtime) -> None:

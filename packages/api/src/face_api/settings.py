@@ -61,11 +61,13 @@ class Settings(BaseSettings):
         return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _limits_are_ordered(self) -> Self:
+    def _settings_fit_together(self) -> Self:
         if not self.min_image_bytes <= self.max_image_bytes <= self.max_message_bytes:
             raise ValueError(
                 f"{PREFIX}MIN_IMAGE_BYTES <= {PREFIX}MAX_IMAGE_BYTES <= {PREFIX}MAX_MESSAGE_BYTES must hold"
             )
+        if "upsample" in self.model_fields_set and not self.exact:
+            raise ValueError(f"{PREFIX}UPSAMPLE needs {PREFIX}EXACT=true: without it the photo's size decides")
         return self
 
 

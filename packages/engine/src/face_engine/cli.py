@@ -17,7 +17,6 @@ import click
 from tqdm import tqdm
 
 from face_engine import __version__
-from face_engine.benchmark import measure, table
 from face_engine.doctor import examine
 from face_engine.errors import FaceEngineError, ImageError, RuntimeUnavailableError, WeightsError
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE, compare
@@ -184,6 +183,8 @@ def benchmark(
     Detection of one megapixel, encoding, and end to end: bytes in, templates out. With the runtime reference, which is
     dlib itself, it takes minutes.
     """
+    from face_engine.benchmark import measure, table  # noqa: PLC0415 - it imports what doctor must be able to miss
+
     photos = []
     for image in images:
         try:
@@ -280,7 +281,7 @@ def _doctor_lines(report: dict[str, Any]) -> list[str]:
     for file in report["weights"]:
         detail = file.get("problem") or f"SHA-256 {file['sha256'][:16]}... as published"
         lines.append(f"  {_mark(file['ok'])} {file['file']}: {detail}")
-    lines.append(f"Converted networks are kept in {report['cache']}")
+    lines.append(f"Converted networks are kept in {report['cache'] or 'memory alone: this user has no home folder'}")
     lines.append("Ready." if report["ok"] else "Not ready: see what is marked with 'no' above.")
     return lines
 

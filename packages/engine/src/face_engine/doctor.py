@@ -7,7 +7,7 @@ from typing import Any
 
 from face_engine import __version__
 from face_engine.errors import WeightsCorruptError, WeightsMissingError
-from face_engine.networks.models import cache_folder
+from face_engine.networks.cache import cache_folder
 from face_engine.runtimes import DEVICES, RUNTIMES, Device, choose_runtime, device_status
 from face_engine.weights import WEIGHT_FILES, WeightFile, verify
 
@@ -41,7 +41,7 @@ def examine() -> dict[str, Any]:
         },
         "runtimes": runtimes,
         "auto": auto,
-        "cache": str(cache_folder()),
+        "cache": str(cache_folder() or "") or None,
         "weights": weights,
     }
 

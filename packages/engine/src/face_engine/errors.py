@@ -102,7 +102,7 @@ class SeveralFacesError(FaceCountError):
         self.count = count
 
     def __str__(self) -> str:
-        return f"{self.count} faces of about the same size were found where one is wanted"
+        return f"{self.count} faces were found of which none is twice as wide as the others"
 
 
 class EncoderMismatchError(FaceEngineError):

@@ -4,6 +4,8 @@ The structure of a file is judged first, and only then the decoder runs.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import numpy as np
@@ -54,7 +56,8 @@ def decode(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS, max_scans: int =
         # OpenCV 5.0.0 corrupts its memory on a damaged animation: it must not see one.
         image_bytes = still_png(image_bytes)
     try:
-        image = cv2.imdecode(np.frombuffer(image_bytes, np.uint8), cv2.IMREAD_COLOR_RGB)
+        with _memory_errors():
+            image = cv2.imdecode(np.frombuffer(image_bytes, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:
         raise ImageCorruptError from error
     if image is None:
@@ -69,7 +72,8 @@ def resize(image_rgb: ImageRGB, scale: float) -> ImageRGB:
     height, width = image_rgb.shape[:2]
     size_wh = max(1, round(width * scale)), max(1, round(height * scale))
     interpolation = cv2.INTER_AREA if scale < 1.0 else cv2.INTER_LINEAR
-    return cv2.resize(image_rgb, size_wh, interpolation=interpolation)  # type: ignore[return-value]
+    with _memory_errors():
+        return cv2.resize(image_rgb, size_wh, interpolation=interpolation)  # type: ignore[return-value]
 
 
 def resize_aligned(source: npt.NDArray[np.float32], target: npt.NDArray[np.float32]) -> None:
@@ -79,15 +83,16 @@ def resize_aligned(source: npt.NDArray[np.float32], target: npt.NDArray[np.float
     """
     (source_height, source_width), (height, width) = source.shape, target.shape
     step_x, step_y = (source_width - 1) / max(width - 1, 1), (source_height - 1) / max(height - 1, 1)
-    cv2.warpAffine(
-        source,
-        np.array([[step_x, 0, 0], [0, step_y, 0]]),
-        (width, height),
-        dst=target,
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-        hint=cv2.ALGO_HINT_ACCURATE,  # coordinates in float32, not in 32nds of a pixel
-    )
+    with _memory_errors():
+        cv2.warpAffine(
+            source,
+            np.array([[step_x, 0, 0], [0, step_y, 0]]),
+            (width, height),
+            dst=target,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+            hint=cv2.ALGO_HINT_ACCURATE,  # coordinates in float32, not in 32nds of a pixel
+        )
 
 
 def look_up(
@@ -97,7 +102,8 @@ def look_up(
 
     `target` may be a part of a larger array.
     """
-    cv2.LUT(cv2.extractChannel(image_rgb, channel), values, dst=target)
+    with _memory_errors():
+        cv2.LUT(cv2.extractChannel(image_rgb, channel), values, dst=target)
 
 
 def regions(mask: npt.NDArray[np.bool_]) -> list[tuple[slice, slice]]:
@@ -112,3 +118,14 @@ def regions(mask: npt.NDArray[np.bool_]) -> list[tuple[slice, slice]]:
 def use_threads(count: int) -> None:
     """Let OpenCV work with as many threads at most; a setting of the whole process."""
     cv2.setNumThreads(count)
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Tell OpenCV's lack of memory as what it is: it says nothing of the photo."""
+    try:
+        yield
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(error.err) from error
+        raise

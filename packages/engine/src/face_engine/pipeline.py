@@ -4,7 +4,7 @@ import numpy as np
 
 from face_engine.detection import is_searchable
 from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
-from face_engine.errors import NoFaceFoundError, SeveralFacesError
+from face_engine.errors import InferenceError, NoFaceFoundError, SeveralFacesError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.runtimes import Runtime
 from face_engine.search import (
@@ -62,8 +62,14 @@ class FaceEngine:
 
         Raises:
             ImageError: the bytes are no photo that can be analysed.
-            InferenceError: a network failed.
+            InferenceError: a network failed, or there is not enough memory.
         """
+        try:
+            return self._analyse(image_bytes, scope)
+        except MemoryError as error:
+            raise InferenceError("there is not enough memory for this photo") from error
+
+    def _analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
         timings_ms: StageTimings = {}
         with timed(timings_ms, "decode"):
             image_rgb = decode(image_bytes, max_pixels=self._max_pixels)
@@ -81,7 +87,7 @@ class FaceEngine:
         return Analysis(width, height, faces, timings_ms)
 
     def warm_up(self) -> None:
-        """Run every network once, so that the first photo takes no longer than the tenth."""
+        """Run the networks once, so that the first photo takes no longer than the tenth."""
         image_rgb = np.zeros((240, 320, 3), np.uint8)
         self.runtime.detect(image_rgb, 0)
         (face,) = self.runtime.align(image_rgb, [Box(100, 60, 219, 179)])
@@ -96,8 +102,8 @@ class FaceEngine:
             found = self._run(image_rgb, step) or found
             if is_enough(found, step):
                 break
-            if found and remaining:
-                remaining = confirming(found, remaining)
+            if found:
+                remaining = confirming(found, step, width * height)
         return found
 
     def _run(self, image_rgb: ImageRGB, step: Pass) -> list[Detection]:

@@ -29,7 +29,8 @@ COARSE_PIXELS = 1_500_000
 """To which a larger photo is reduced."""
 
 SECOND_LOOK_PIXELS = 2_000_000
-"""To which a photo is enlarged where nothing was found, if that makes at least half as many pixels again."""
+"""To which a photo is enlarged where nothing was found, if that makes at least half as many pixels again. One that was
+reduced is then searched with FULL_SIZE_PIXELS."""
 
 SECOND_LOOK_GAIN = 1.5
 
@@ -49,7 +50,7 @@ DOMINANCE = 2
 """The dominant face has at least so many times the side of any other one."""
 
 MAX_EXACT_PIXELS = 100_000_000
-"""Pixels after upsampling that an exact search may be asked for; it takes some 5 GB."""
+"""Pixels after upsampling that an exact search may be asked for; it takes some 7 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Pass:
     scale: float
     upsample: int
     enough: int = 0
-    """Side in pixels of the searched image: a face of this size ends the search, else the next pass follows."""
+    """Side in pixels of the searched image: a face of this size ends the search."""
 
     @property
     def factor(self) -> float:
@@ -109,28 +110,30 @@ class BudgetedSearch:
 
     def passes(self, width: int, height: int, scope: Scope) -> list[Pass]:
         pixels = width * height
+        enough = DOMINANCE * MIN_FACE_SIDE if scope == "dominant_face" else 0
         if pixels <= UPSAMPLED_PIXELS:
-            last = Pass(1.0, 1)
+            main = Pass(1.0, 1, enough)
         elif pixels <= FULL_SIZE_PIXELS:
-            last = Pass(1.0, 0)
+            main = Pass(1.0, 0, enough)
         else:
-            last = Pass(math.sqrt(COARSE_PIXELS / pixels), 0)
+            main = Pass(math.sqrt(COARSE_PIXELS / pixels), 0, enough)
         coarser: list[Pass] = []
         if scope == "dominant_face":
-            factor = last.factor * COARSE_PASS_SCALE
+            factor = main.factor * COARSE_PASS_SCALE
             while pixels * factor**2 >= MIN_COARSE_PASS_PIXELS:
-                coarser.insert(0, Pass(factor, 0, enough=DOMINANCE * MIN_FACE_SIDE))
+                coarser.insert(0, Pass(factor, 0, enough))
                 factor *= COARSE_PASS_SCALE
         second_look: list[Pass] = []
-        if pixels * last.factor**2 * SECOND_LOOK_GAIN <= SECOND_LOOK_PIXELS:
-            second_look = [Pass(min(math.sqrt(SECOND_LOOK_PIXELS / pixels), MAX_ENLARGEMENT), 0)]
-        return [*coarser, last, *second_look]
+        budget = SECOND_LOOK_PIXELS if pixels <= FULL_SIZE_PIXELS else FULL_SIZE_PIXELS
+        if pixels * main.factor**2 * SECOND_LOOK_GAIN <= budget:
+            second_look = [Pass(min(math.sqrt(budget / pixels), MAX_ENLARGEMENT), 0, enough)]
+        return [*coarser, main, *second_look]
 
 
 def is_enough(found: Sequence[Detection], searched: Pass) -> bool:
     """Whether what a pass found ends the search; boxes in pixels of the photo.
 
-    A face that is large enough does, and so do two rivals, since no finer pass finds a larger face than these.
+    A face that is large enough does, and so do two rivals.
     """
     sides = sorted((side(detection.box) for detection in found), reverse=True)
     if not sides:
@@ -138,14 +141,18 @@ def is_enough(found: Sequence[Detection], searched: Pass) -> bool:
     return sides[0] * searched.factor >= searched.enough or rivals(sides) > 1
 
 
-def confirming(found: Sequence[Detection], remaining: Sequence[Pass]) -> list[Pass]:
-    """Return the passes that are still worth their cost after a coarse one found faces that are not enough.
+def confirming(found: Sequence[Detection], searched: Pass, pixels: int) -> list[Pass]:
+    """Return the pass that is still needed after one found faces that are not enough: at most one.
 
-    The largest face is known now, and with it how small a rival may be: a pass that would see that one is the last.
+    The largest face is known now, and with it how small a rival may be. The pass sees that one, as far as the budget
+    goes.
+
+    Args:
+        pixels: of the photo.
     """
-    factor = CONFIRMING_MARGIN * DOMINANCE * MIN_FACE_SIDE / max(side(detection.box) for detection in found)
-    finest = max(step.factor for step in remaining if step.enough == 0)
-    return [Pass(factor, 0)] if factor < finest else list(remaining)
+    needed = CONFIRMING_MARGIN * DOMINANCE * MIN_FACE_SIDE / max(side(detection.box) for detection in found)
+    factor = min(needed, math.sqrt(FULL_SIZE_PIXELS / pixels), MAX_ENLARGEMENT)
+    return [Pass(factor, 0)] if factor > searched.factor else []
 
 
 def rivals(sides: Sequence[int]) -> int:

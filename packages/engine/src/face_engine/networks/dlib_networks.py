@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from face_engine.detection import ScoreRules
 from face_engine.networks.dlib_format import DlibReader
 from face_engine.networks.graph import (
     INPUT,
@@ -128,16 +129,9 @@ class Detector:
     """The network that scores windows of a pyramid plane, and how dlib reads its score map."""
 
     network: Network
-    window_wh: tuple[int, int]
-    """Pixels of the plane: the box that a score above 0 stands for."""
-
+    rules: ScoreRules
     pyramid_padding: int
     pyramid_outer_padding: int
-    max_overlap: float
-    """Two boxes with a larger intersection over union are one face."""
-
-    max_covered: float
-    """So are two of which one covers a larger share of the other."""
 
     @property
     def feature_channels(self) -> int:
@@ -165,7 +159,7 @@ def read_detector(path: Path) -> Detector:
     reader.context = "loss layer"
     reader.version("the loss layer", (1,))
     reader.expect("the loss", ("loss_mmod_",), reader.string())
-    window, max_overlap, max_covered = _read_mmod_options(reader)
+    rules = _read_mmod_options(reader)
     versions = _read_layer_versions(reader, DETECTOR_LAYERS)
     reader.context = "input layer"
     kind = reader.string()
@@ -176,7 +170,7 @@ def read_detector(path: Path) -> Detector:
         padding, outer_padding = reader.integer(), reader.integer()
     nodes = _read_layers(reader, DETECTOR_LAYERS, versions)
     reader.end()
-    return Detector(Network(nodes, mean_rgb), window, padding, outer_padding, max_overlap, max_covered)
+    return Detector(Network(nodes, mean_rgb), rules, padding, outer_padding)
 
 
 def read_encoder(path: Path) -> Encoder:
@@ -204,7 +198,7 @@ def read_encoder(path: Path) -> Encoder:
     return Encoder(Network(nodes, mean_rgb), rows)
 
 
-def _read_mmod_options(reader: DlibReader) -> tuple[tuple[int, int], float, float]:
+def _read_mmod_options(reader: DlibReader) -> ScoreRules:
     version = reader.version("the detector's options", (1, 2, 3, 4))
 
     def window() -> tuple[int, int]:
@@ -226,7 +220,7 @@ def _read_mmod_options(reader: DlibReader) -> tuple[tuple[int, int], float, floa
     if version >= 4:  # noqa: PLR2004
         reader.expect("bounding box regression", (False,), reader.boolean())
         reader.float()
-    return windows[0], max_overlap, max_covered
+    return ScoreRules(windows[0], max_overlap, max_covered)
 
 
 def _read_layer_versions(reader: DlibReader, layers: Sequence[_Layer]) -> list[int]:

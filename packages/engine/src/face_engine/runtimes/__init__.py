@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol, cast, get_args
 
 from face_engine.errors import DeviceUnavailableError, RuntimeUnavailableError
@@ -31,10 +32,14 @@ AUTO: RuntimeName = "auto"
 RUNTIMES: tuple[RuntimeName, ...] = tuple(name for name in get_args(RuntimeName) if name != AUTO)
 
 REQUIRED_MODULES: dict[str, Sequence[str]] = {
-    "onnx": ("onnxruntime", "dlib"),
-    "openvino": ("openvino", "dlib"),
+    "onnx": ("onnx", "onnxruntime", "dlib"),
+    "openvino": ("openvino", "onnx", "onnxruntime", "dlib"),
     "reference": ("dlib",),
 }
+
+
+CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Microseconds of processor time, and of the period in which a container may use them (Linux, cgroup v2)."""
 
 
 class _Module(Protocol):
@@ -46,10 +51,13 @@ class _Module(Protocol):
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use: what a container or taskset leaves to it."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use: what taskset and a container's quota leave to it, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CGROUP_QUOTA.read_text().split()
+        return max(1, min(cores, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups here, or no quota: "max 100000"
+        return cores
 
 
 def choose_runtime(device: Device) -> tuple[RuntimeName, str]:
@@ -118,5 +126,5 @@ def _module(name: str) -> _Module:
             raise _MissingModuleError(f"the module {module} is not installed")
     try:
         return cast(_Module, importlib.import_module(f"face_engine.runtimes.{name}"))
-    except ImportError as error:
+    except Exception as error:  # a vendor's module that is broken raises whatever it likes
         raise _MissingModuleError(f"the runtime {name} cannot be imported: {error}") from error

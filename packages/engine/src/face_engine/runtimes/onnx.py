@@ -38,7 +38,7 @@ def device_status(device: Device) -> DeviceStatus:
         return DeviceStatus(device, available=False, detail=detail)
     try:
         model = write_plane_model(Network((Node(Relu(), INPUT),), (0.0, 0.0, 0.0)), channels=1)
-        _Session(model, device, threads=1)(np.zeros((1, 1, 1, 1), np.float32))
+        Session(model, device, threads=1)(np.zeros((1, 1, 1, 1), np.float32))
     except (DeviceUnavailableError, InferenceError) as error:
         return DeviceStatus(device, available=False, detail=f"{version} has CUDA, but cannot use a GPU: {error}")
     return DeviceStatus(device, available=True, detail=f"{version} with CUDA, float32")
@@ -58,14 +58,14 @@ def build(
         device,
         encoder_id(PRECISIONS[device]),
         detector.parameters,
-        scorer=Scorer(_Session(detector.stem, device, threads), _Session(detector.head, device, threads)),
-        encoder=_Session(load_encoder(), device, threads),
+        scorer=Scorer(Session(detector.stem, device, threads), Session(detector.head, device, threads)),
+        encoder=Session(load_encoder(), device, threads),
         aligner=Aligner(verify(LANDMARKS)),
         proposer=proposer,
     )
 
 
-class _Session:
+class Session:
     """A model in ONNX Runtime. Safe to call from several threads."""
 
     def __init__(self, model: bytes, device: Device, threads: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from face_engine.errors import InferenceError
+from face_engine.errors import InferenceError, RuntimeUnavailableError
 from face_engine.networks.models import load_detector
 from face_engine.runtimes import onnx
 from face_engine.runtimes.base import Device, DeviceStatus
@@ -20,6 +20,7 @@ from face_engine.runtimes.converted import ConvertedRuntime, Scorer
 NAME = "openvino"
 
 MAX_SHAPES = 32
+MAX_KEPT_BYTES = 32_000_000
 
 
 def native_bfloat16() -> bool:
@@ -32,7 +33,11 @@ def device_status(device: Device) -> DeviceStatus:
     version = f"OpenVINO {openvino.__version__.split('-')[0]}"
     if device != "cpu":
         return DeviceStatus(device, available=False, detail=f"{version} runs on the CPU only here")
-    if native_bfloat16():
+    try:
+        native = native_bfloat16()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it cannot be used
+        return DeviceStatus(device, available=False, detail=f"{version} does not start: {_message(error)}")
+    if native:
         return DeviceStatus(device, available=True, detail=f"{version}, faces proposed in bfloat16, decided in float32")
     return DeviceStatus(
         device, available=False, detail=f"{version} would gain nothing: this CPU has no bfloat16 in hardware"
@@ -57,8 +62,6 @@ class _Compiled:
     """
 
     def __init__(self, model: bytes, threads: int) -> None:
-        self._core = openvino.Core()
-        self._model = self._core.read_model(model)
         self._options: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "bf16",
             "INFERENCE_NUM_THREADS": threads,
@@ -66,15 +69,34 @@ class _Compiled:
         }
         self._request: openvino.InferRequest | None = None
         self._shapes: set[tuple[int, ...]] = set()
+        try:
+            self._core = openvino.Core()
+            self._model = self._core.read_model(model)
+            self._compile()
+        except Exception as error:
+            raise RuntimeUnavailableError(f"OpenVINO does not start: {_message(error)}") from error
 
     def __call__(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         try:
-            if self._request is None or len(self._shapes) == MAX_SHAPES:
-                self._request = None  # first: two at a time would take the memory of both
-                self._shapes.clear()
-                self._request = self._core.compile_model(self._model, "CPU", self._options).create_infer_request()
+            request = self._request
+            if request is None or len(self._shapes) == MAX_SHAPES:
+                del request
+                request = self._compile()
             self._shapes.add(values.shape)
-            result = self._request.infer({0: values}, share_inputs=True)
+            result = request.infer({0: values}, share_inputs=True)
         except RuntimeError as error:
-            raise InferenceError(" ".join(str(error).split())[:500]) from error
-        return np.asarray(result[0], dtype=np.float32)
+            raise InferenceError(_message(error)) from error
+        scores = np.array(result[0], dtype=np.float32)
+        if values.nbytes > MAX_KEPT_BYTES:
+            self._request = None  # it would keep memory for an input of this size
+        return scores
+
+    def _compile(self) -> openvino.InferRequest:
+        self._request = None  # first: two at a time would take the memory of both
+        self._shapes.clear()
+        self._request = self._core.compile_model(self._model, "CPU", self._options).create_infer_request()
+        return self._request
+
+
+def _message(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]
