@@ -195,7 +195,8 @@ def test_a_dlib_that_cannot_be_loaded_is_said_so(tmp_path: Path, arguments: list
 
 def test_an_openvino_that_does_not_start_leaves_onnx(tmp_path: Path) -> None:
     (tmp_path / "openvino.py").write_text(
-        "__version__ = '1.0'\nInferRequest = object\nclass Core:\n    def __init__(self):\n        raise RuntimeError('no plugin')\n"
+        "__version__ = '1.0'\nInferRequest = object\n"
+        "class Core:\n    def __init__(self):\n        raise RuntimeError('no plugin')\n"
     )
     result = run_with(tmp_path, "", "doctor", "--json")
     report = json.loads(result.stdout)

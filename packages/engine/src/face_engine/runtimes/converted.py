@@ -33,11 +33,11 @@ STRIP_ROWS = 16
 STEM_STRIDE = 8  # pixels of the plane for each feature
 STEM_WINDOW = 29  # pixels of the plane that one feature sees: 1 + 4 (1 + 2 + 4)
 
-LARGE_PIXELS = 1_000_000
+LARGE_PIXELS = 250_000
 """Pixels searched, from which on freed memory is worth giving back."""
 
-MAX_BATCH = 100
-"""Chips encoded in one run: 25 faces with four views each. More would take memory and gain nothing."""
+MAX_BATCH = 32
+"""Chips encoded in one run: eight faces with four views each. More take memory, and no less time."""
 
 Model = Callable[[npt.NDArray[np.generic]], npt.NDArray[np.float32]]
 """Runs a model with one input and one output. Raises InferenceError."""
