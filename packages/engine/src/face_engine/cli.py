@@ -34,7 +34,7 @@ PROGRESS_FROM_IMAGES = 2
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that choose how photos are analysed."""
-    for option in (
+    options = (
         click.option(
             "--runtime",
             type=click.Choice([AUTO, *RUNTIMES]),
@@ -55,7 +55,8 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
             f"[default: {DEFAULT_EXACT_UPSAMPLE}]",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs."),
-    ):
+    )
+    for option in reversed(options):  # --help shows the last one that is added first
         command = option(command)
     return command
 
