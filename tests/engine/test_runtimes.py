@@ -1,6 +1,7 @@
 """The real networks on real photos, by every runtime that this machine has."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from face_engine import runtimes
 from face_engine.errors import DeviceUnavailableError, InferenceError, RuntimeUnavailableError
 from face_engine.images import decode
 from face_engine.matching import compare
@@ -307,3 +309,18 @@ def test_auto_stands_for_a_runtime_that_can_run() -> None:
 def test_an_unknown_runtime_is_refused_by_name() -> None:
     with pytest.raises(RuntimeUnavailableError, match="no runtime is called 'magic'; there is onnx, openvino, referen"):
         create_runtime("magic", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("quota", "expected"), [("100000 100000\n", 1), ("50000 100000\n", 1), ("max 100000\n", None), ("", None)]
+)
+def test_a_containers_quota_bounds_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int | None
+) -> None:
+    cores = runtimes.usable_cores()
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(runtimes, "CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
+    assert runtimes.usable_cores() == (expected or 64)
+    monkeypatch.setattr(runtimes, "CGROUP_QUOTA", tmp_path / "missing")
+    assert runtimes.usable_cores() == 64 >= cores
