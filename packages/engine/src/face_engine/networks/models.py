@@ -15,7 +15,7 @@ class DetectorModels:
     """The detector cut in two.
 
     The stem is the three layers that stride, without padding: the plane can go through it in strips, which bounds the
-    memory. The head scores the stem's features, a hundredth of the plane's size.
+    memory. The head scores the stem's features, one for every 64 pixels of the plane.
     """
 
     stem: bytes

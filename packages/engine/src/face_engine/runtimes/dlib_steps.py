@@ -1,6 +1,6 @@
 """dlib's own steps around the networks, shared by all runtimes: upsampling a photo, landmarks, the chip.
 
-They take a thousandth of the time of the networks, and doing them by dlib makes them equal to dlib's.
+They take a hundredth of the time of the networks, and doing them by dlib makes them equal to dlib's.
 """
 
 from collections.abc import Sequence
