@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import HealthCheck, settings
 
 from face_engine.pipeline import FaceEngine
 from face_engine.runtimes import create_runtime
+from support.postgres import Postgres
 
 # A loaded machine is slow, and that proves nothing.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,6 +21,13 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def engine() -> FaceEngine:
     """The real networks, as they run by default."""
     return FaceEngine(create_runtime())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that all tests of a process share, each with databases of its own."""
+    with Postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

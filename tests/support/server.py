@@ -1,4 +1,4 @@
-"""A real `face-api serve` on a free port of this machine."""
+"""A real server on a free port of this machine: `face-api serve`, or what stands in for it without networks."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,19 +17,25 @@ START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 240.0
 
+REAL = (str(Path(sys.executable).with_name("face-api")), "serve")
+LIGHT = (sys.executable, "-m", "support.light_server")
+"""For what is not about photos: takes `light_photo`s, has no workers, starts in a second."""
+
 FORM = {"company": "withmind", "id": "tamy"}
 
 
 class Server:
     """A running server, its log, and a client for it."""
 
-    def __init__(self, data_dir: Path, **settings: object) -> None:
+    def __init__(self, data_dir: Path, program: Sequence[str] = REAL, **settings: object) -> None:
         self.log: list[str] = []
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FACE_API_")}
         environment |= {f"FACE_API_{name.upper()}": str(value) for name, value in settings.items()}
-        program = Path(sys.executable).with_name("face-api")
+        if program is not REAL:
+            tests = str(Path(__file__).parents[1])
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [tests, environment.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
-            [str(program), "serve", "--port", "0", "--data-dir", str(data_dir)],
+            [*program, "--port", "0", "--data-dir", str(data_dir)],
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
@@ -55,7 +61,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)
-        self.process.kill()
+        self.kill()
         raise AssertionError("the server did not start:\n" + "".join(self.log))
 
     def wait_for_log(self, text: str) -> str:
@@ -77,6 +83,14 @@ class Server:
         files = None if image is None else {"image": ("test_img.jpg", image)}
         return self.client.post(path, data=FORM | fields, files=files)
 
+    def kill(self) -> None:
+        """End the server as a crash does, and its workers with it. The client is left, for calls that are under way."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        if self.process.stderr:
+            self.process.stderr.close()
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End the server by a signal, SIGTERM as an operator does, and check that it went as it should."""
         self.client.close()
@@ -86,17 +100,13 @@ class Server:
                 # uvicorn shuts down in order and then hands the signal on.
                 assert self.process.wait(STOP_TIMEOUT_S) == -number, "".join(self.log)
         finally:
-            self.process.kill()
-            self.process.wait()
-            self._reader.join()
-            if self.process.stderr:
-                self.process.stderr.close()
+            self.kill()
 
 
 @contextmanager
-def running_server(data_dir: Path, **settings: object) -> Iterator[Server]:
-    """Run a server for the block; it must stop cleanly, and must not have logged a traceback."""
-    server = Server(data_dir, **settings)
+def running_server(data_dir: Path, program: Sequence[str] = REAL, **settings: object) -> Iterator[Server]:
+    """Run a server for the block; it must stop cleanly, unless it was killed, and must not have logged a traceback."""
+    server = Server(data_dir, program, **settings)
     try:
         yield server
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio import create_task_group
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,22 +18,23 @@ from face_api.routes.spec import spec_routes
 from face_api.services.analysis import AnalysisService
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import PhotoLimits
+from face_api.services.retention import purge_regularly
 from face_api.settings import Settings
-from face_api.store import EnrollmentStore
+from face_api.store import open_configured
 
 
 def create_app(settings: Settings, analyser: Analyser | None = None) -> Starlette:
     """Build the service. Without an `analyser` it starts worker processes with the engine that the settings name.
 
     Raises:
-        StoreUnavailableError: the data folder or the database in it cannot be used.
+        SettingsError, StoreError: the database, or the keys that it is sealed with, cannot be used.
     """
-    store = EnrollmentStore(settings.data_dir)
+    store = open_configured(settings)
     pool = None
     if analyser is None:
         analyser = pool = InferencePool(EngineConfig.from_settings(settings), settings.inference_workers)
     photo_limits = PhotoLimits.from_settings(settings)
-    enrollment = EnrollmentService(store, analyser, photo_limits, settings.references_per_user)
+    enrollment = EnrollmentService(store, analyser, photo_limits, settings.references_per_user, settings.keep_images)
     analysis = AnalysisService(store, analyser, photo_limits, settings.tolerance)
 
     @asynccontextmanager
@@ -40,7 +42,10 @@ def create_app(settings: Settings, analyser: Analyser | None = None) -> Starlett
         try:
             if pool is not None:
                 await pool.start()
-            yield
+            async with create_task_group() as group:
+                group.start_soon(purge_regularly, store, settings.keep_events_days)
+                yield
+                group.cancel_scope.cancel()
         finally:
             if pool is not None:
                 pool.close()

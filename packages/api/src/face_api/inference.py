@@ -52,7 +52,7 @@ class WorkerLostError(InferenceError):
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """What a worker needs to build its engine."""
+    """What it takes to build the engine that the settings name."""
 
     runtime: str
     device: Device
@@ -71,6 +71,13 @@ class EngineConfig:
             settings.max_image_pixels,
             max(1, usable_cores() // settings.inference_workers),
         )
+
+    def create_engine(self) -> FaceEngine:
+        """Load the networks. Raises FaceEngineError where they cannot be loaded here."""
+        runtime = create_runtime(self.runtime, self.device, self.threads)
+        if self.exact_upsample is None:
+            return FaceEngine(runtime, max_pixels=self.max_pixels)
+        return FaceEngine.exact(runtime, self.exact_upsample, self.max_pixels)
 
 
 class InferencePool:
@@ -222,11 +229,7 @@ def _load_engine() -> FaceEngine:
     if _engine is None:
         if _config is None:
             raise InferenceError("the worker was not given its configuration")
-        runtime = create_runtime(_config.runtime, _config.device, _config.threads)
-        if _config.exact_upsample is None:
-            engine = FaceEngine(runtime, max_pixels=_config.max_pixels)
-        else:
-            engine = FaceEngine.exact(runtime, _config.exact_upsample, _config.max_pixels)
+        engine = _config.create_engine()
         engine.warm_up()
         _engine = engine
     return _engine

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from face_engine.image_files import IMAGE_TYPES, ImageType
@@ -24,6 +24,10 @@ DEFAULT_MAX_IN_FLIGHT = 256
 """Messages that may be in memory at a time: 256 MB."""
 
 
+KeepImages = Literal["none", "chip"]
+"""What is kept of an enrolled photo: nothing, or the sealed 150 x 150 chip."""
+
+
 class SettingsError(Exception):
     """A setting is wrong; the message names each and says what is accepted."""
 
@@ -36,6 +40,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8000, ge=0, le=65535)
     data_dir: Path = Field(default_factory=lambda: user_data_path("face-api"))
+    database_url: SecretStr | None = None
+    keys: SecretStr | None = None
+    key_file: Path | None = None
+    keep_images: KeepImages = "chip"
+    keep_events_days: int = Field(90, ge=0, le=36_500)
 
     min_image_bytes: int = Field(300 * 1000, ge=0)
     max_image_bytes: int = Field(500 * 1024, ge=1)
@@ -66,6 +75,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}MIN_IMAGE_BYTES <= {PREFIX}MAX_IMAGE_BYTES <= {PREFIX}MAX_MESSAGE_BYTES must hold"
             )
+        if self.keys is not None and self.key_file is not None:
+            raise ValueError(f"{PREFIX}KEYS and {PREFIX}KEY_FILE: only one of them")
         if "upsample" in self.model_fields_set and not self.exact:
             raise ValueError(f"{PREFIX}UPSAMPLE needs {PREFIX}EXACT=true: without it the photo's size decides")
         return self

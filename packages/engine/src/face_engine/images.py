@@ -65,6 +65,12 @@ def decode(image_bytes: bytes, *, max_pixels: int = MAX_PIXELS, max_scans: int =
     return cast(ImageRGB, image)
 
 
+def encode_png(image_rgb: ImageRGB) -> bytes:
+    """Return a PNG file of the picture, from which `decode` makes the same pixels again."""
+    with _memory_errors():
+        return cv2.imencode(".png", cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
 def resize(image_rgb: ImageRGB, scale: float) -> ImageRGB:
     """Return the (H, W, 3) image with both sides multiplied by `scale`, at least 1 pixel each."""
     if scale == 1.0:

@@ -1,5 +1,7 @@
 """FaceEngine: detect, align, encode. The engine's public door."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from face_engine.detection import is_searchable
@@ -20,7 +22,7 @@ from face_engine.search import (
     to_photo,
 )
 from face_engine.timing import StageTimings, timed
-from face_engine.types import Analysis, Box, Detection, Face, ImageRGB, Template
+from face_engine.types import Analysis, Box, Chip, Detection, Face, ImageRGB, Template
 
 DEFAULT_EXACT_UPSAMPLE = 1
 """face_recognition's default for face_locations."""
@@ -78,20 +80,25 @@ class FaceEngine:
         with timed(timings_ms, "align"):
             aligned = self.runtime.align(image_rgb, [detection.box for detection in detections])
         with timed(timings_ms, "encode"):
-            vectors = encode_views(self.runtime.encode, [face.chip for face in aligned], self._views)
+            templates = self.encode([face.chip for face in aligned])
         faces = tuple(
-            Face(detection.box, detection.confidence, face.landmarks, face.chip, Template(vector, self.encoder_id))
-            for detection, face, vector in zip(detections, aligned, vectors, strict=True)
+            Face(detection.box, detection.confidence, face.landmarks, face.chip, template)
+            for detection, face, template in zip(detections, aligned, templates, strict=True)
         )
         height, width = image_rgb.shape[:2]
         return Analysis(width, height, faces, timings_ms)
+
+    def encode(self, chips: Sequence[Chip]) -> list[Template]:
+        """Return the template of each chip, as `analyse` makes it. Raises InferenceError."""
+        vectors = encode_views(self.runtime.encode, chips, self._views)
+        return [Template(vector, self.encoder_id) for vector in vectors]
 
     def warm_up(self) -> None:
         """Run the networks once, so that the first photo takes no longer than the tenth."""
         image_rgb = np.zeros((240, 320, 3), np.uint8)
         self.runtime.detect(image_rgb, 0)
         (face,) = self.runtime.align(image_rgb, [Box(100, 60, 219, 179)])
-        encode_views(self.runtime.encode, [face.chip], self._views)
+        self.encode([face.chip])
 
     def _detect(self, image_rgb: ImageRGB, scope: Scope) -> list[Detection]:
         height, width = image_rgb.shape[:2]

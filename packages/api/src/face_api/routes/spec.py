@@ -15,25 +15,27 @@ from face_api.services.analysis import AnalysisService
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import RefusalError
 from face_api.settings import Settings
-from face_api.store import StoreUnavailableError
+from face_api.store import Caller, StoreError
 from face_engine.errors import FaceEngineError
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[str | None, bytes], Awaitable[Response]]
+Handler = Callable[[Caller, str | None, bytes], Awaitable[Response]]
+
+ANONYMOUS = "anonymous"
 
 
 def spec_routes(settings: Settings, enrollment: EnrollmentService, analysis: AnalysisService) -> list[Route]:
     """Return both endpoints, each with and without its trailing slash."""
 
-    async def enroll(content_type: str | None, message: bytes) -> Response:
+    async def enroll(caller: Caller, content_type: str | None, message: bytes) -> Response:
         fields = parse_enrollment(content_type, message)
-        result = await enrollment.enroll(fields.company, fields.user, fields.profile, fields.image)
+        result = await enrollment.enroll(caller, fields.company, fields.user, fields.profile, fields.image)
         return JSONResponse(SUCCESS, headers=details(result.reason, result.timings_ms))
 
-    async def analyse(content_type: str | None, message: bytes) -> Response:
+    async def analyse(caller: Caller, content_type: str | None, message: bytes) -> Response:
         fields = parse_analysis(content_type, message)
-        result = await analysis.analyse(fields.company, fields.user, fields.image)
+        result = await analysis.analyse(caller, fields.company, fields.user, fields.image)
         body = verdicts_body(comparison.verdict for comparison in result.comparisons)
         return JSONResponse(body, headers=details("compared", result.timings_ms))
 
@@ -54,15 +56,14 @@ class _Endpoint:
     async def answer(self, request: Request) -> Response:
         try:
             message = await read_message(request, self._settings.max_message_bytes, self._settings.message_timeout_s)
+            caller = Caller(ANONYMOUS, request.state.request_id)
             content_type = request.headers.get("content-type")
-            return await _while_connected(request, partial(self._handler, content_type, message))
+            return await _while_connected(request, partial(self._handler, caller, content_type, message))
         except BrokenMessageError as refusal:
             return LastResponse(_refuse(refusal))
         except RefusalError as refusal:
             return _refuse(refusal)
-        except StoreUnavailableError as error:
-            return _fail(request, "store_unavailable", error)
-        except FaceEngineError as error:
+        except (StoreError, FaceEngineError) as error:
             return _fail(request, error.reason, error)
 
 

@@ -1,12 +1,14 @@
 """Analyse: compare every face of a photo with the references of a user."""
 
+import time
 from dataclasses import dataclass
 
 from anyio.to_thread import run_sync
 
 from face_api.inference import Analyser
 from face_api.services.photos import PhotoLimits, RefusalError
-from face_api.store import EnrollmentStore
+from face_api.services.recording import recorded, with_total
+from face_api.store import Caller, Outcome, Store
 from face_engine.errors import ImageError
 from face_engine.matching import Comparison, compare
 from face_engine.pipeline import left_to_right
@@ -23,22 +25,31 @@ class AnalysisResult:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisService:
-    store: EnrollmentStore
+    store: Store
     analyser: Analyser
     photo_limits: PhotoLimits
     tolerance: float
 
-    async def analyse(self, company: str, user: str, image: bytes) -> AnalysisResult:
-        """Compare every face of the photo with the user's references.
+    async def analyse(self, caller: Caller, company: str, user: str, image: bytes) -> AnalysisResult:
+        """Compare every face of the photo with the user's references. When this returns, the verdict is on record.
 
         Raises:
             RefusalError: the photo is not taken, the user is not registered, or there is no face.
-            StoreUnavailableError, InferenceError: no verdict could be reached.
+            StoreError, InferenceError: no verdict could be reached, or recorded.
         """
         self.photo_limits.check(image)
+        start = time.perf_counter()
         timings_ms: StageTimings = {}
+        async with recorded(self.store, caller, "analyse", company, user, timings_ms):
+            comparisons = await self._compare(company, user, image, timings_ms)
+        outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
         with timed(timings_ms, "store"):
-            enrolled = await run_sync(self.store.references, company, user)
+            await run_sync(self.store.events.record, caller, company, user, outcome)
+        return AnalysisResult(comparisons, timings_ms)
+
+    async def _compare(self, company: str, user: str, image: bytes, timings_ms: StageTimings) -> tuple[Comparison, ...]:
+        with timed(timings_ms, "store"):
+            enrolled = await run_sync(self.store.enrollments.references, company, user)
         if not enrolled:
             raise RefusalError("user_unregistered")
         references = [template for template in enrolled if template.encoder_id == self.analyser.encoder_id]
@@ -52,5 +63,4 @@ class AnalysisService:
         if not analysis.faces:
             raise RefusalError("no_face")
         with timed(timings_ms, "match"):
-            comparisons = tuple(compare(face.template, references, self.tolerance) for face in left_to_right(analysis))
-        return AnalysisResult(comparisons, timings_ms)
+            return tuple(compare(face.template, references, self.tolerance) for face in left_to_right(analysis))

@@ -1,5 +1,44 @@
-"""Enrollments on disk. Only this package knows the database."""
+"""Enrollments that last, sealed, and what was done with them. Only this package knows the database."""
 
-from face_api.store.enrollments import Enrollment, EnrollmentStore, Profile, StoreUnavailableError
+from face_api.store.audit import AuditTrailBrokenError, Caller, Checkpoint
+from face_api.store.database import Database, parse_url, sqlite_url
+from face_api.store.enrollments import Enrolled, Enrollment, Profile
+from face_api.store.erasure import Receipt
+from face_api.store.errors import KeysError, StoreDamagedError, StoreError, StoreUnavailableError
+from face_api.store.events import Operation, Outcome
+from face_api.store.keys import GivenKeys, KeyFile, Keys
+from face_api.store.migrations import HEAD, revisions
+from face_api.store.sealing import Vault
+from face_api.store.store import Store, location, migrate_database, open_configured, open_store
+from face_api.store.tables import utc_now
 
-__all__ = ["Enrollment", "EnrollmentStore", "Profile", "StoreUnavailableError"]
+__all__ = [
+    "HEAD",
+    "AuditTrailBrokenError",
+    "Caller",
+    "Checkpoint",
+    "Database",
+    "Enrolled",
+    "Enrollment",
+    "GivenKeys",
+    "KeyFile",
+    "Keys",
+    "KeysError",
+    "Operation",
+    "Outcome",
+    "Profile",
+    "Receipt",
+    "Store",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreUnavailableError",
+    "Vault",
+    "location",
+    "migrate_database",
+    "open_configured",
+    "open_store",
+    "parse_url",
+    "revisions",
+    "sqlite_url",
+    "utc_now",
+]

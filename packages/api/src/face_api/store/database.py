@@ -1,60 +1,224 @@
-"""Opens the embedded SQLite database so that what is committed is on disk."""
+"""One door to both databases: sessions that read a snapshot or write durably, and the translation of their errors."""
 
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
-from sqlalchemy import URL, Connection, Engine, event
-from sqlmodel import Session, SQLModel, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
 
-BUSY_TIMEOUT_S = 10.0
+from face_api.store.errors import StoreError, StoreUnavailableError
+
 DATABASE_NAME = "face.sqlite3"
+BUSY_TIMEOUT_S = 10.0
 
-_WRITE = "write"
+POOL_SIZE = 8
+POOL_OVERFLOW = 8
+POOL_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 3
+STATEMENT_TIMEOUT_S = 10.0
+
+_WRITE = "face_api_write"
+
+logger = logging.getLogger(__name__)
 
 
-def open_database(data_dir: Path) -> Engine:
-    """Open the database in `data_dir`, made with owner-only rights where it is missing.
+def sqlite_url(data_dir: Path) -> URL:
+    """Return the embedded default's URL."""
+    return URL.create("sqlite", database=str(data_dir / DATABASE_NAME))
+
+
+def parse_url(value: str) -> URL:
+    """Return the URL of a SQLite file or a PostgreSQL database, with the driver that is used here.
 
     Raises:
-        OSError: the folder or the file cannot be made.
-        sqlalchemy.exc.SQLAlchemyError: the file is no database, or cannot be written.
+        ValueError: it is of another kind; the message does not repeat it, since it may hold a password.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = data_dir / DATABASE_NAME
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": BUSY_TIMEOUT_S})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    with engine.execution_options(**{_WRITE: True}).begin() as connection:
-        SQLModel.metadata.create_all(connection)
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        raise ValueError("is no database URL, such as postgresql://user:password@host/name") from None
+    if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"} and url.database:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and url.database and url.database != ":memory:" and not url.query:
+        return url
+    raise ValueError("is neither postgresql://user:password@host/name nor sqlite:///path")
+
+
+class Database:
+    """A SQLite file, made with owner-only rights where it is missing, or a PostgreSQL database.
+
+    Args:
+        patient: for maintenance: statements may take as long as they need.
+
+    Raises:
+        StoreUnavailableError: the file or its folder cannot be made. Whether the database answers shows on first use.
+    """
+
+    def __init__(self, url: URL, *, patient: bool = False) -> None:
+        self.is_sqlite = url.drivername == "sqlite"
+        self.name = url.render_as_string(hide_password=True)
+        if self.is_sqlite:
+            self._engine = _open_sqlite(Path(url.database or ""))
+            self._snapshots: Engine = self._engine
+        else:
+            self._engine = _open_postgresql(url, None if patient else STATEMENT_TIMEOUT_S)
+            self._snapshots = self._engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        self._writes = self._engine.execution_options(**{_WRITE: True})
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session on one consistent snapshot; it never waits for a writer. Raises StoreUnavailableError."""
+        with _translated(), Session(self._snapshots) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A session whose changes are on disk when the block ends well, and undone otherwise.
+
+        On SQLite it holds the lock on writing from its start. Raises StoreUnavailableError.
+        """
+        with _translated(), Session(self._writes, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A transaction that changes the schema while nobody else does. Raises StoreUnavailableError."""
+        with _translated(), self._writes.connect() as connection:
+            if not self.is_sqlite:
+                with connection.begin():
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+                    yield connection
+                return
+            # SQLite changes a table by making it anew, and would take its removal for that of what refers to it.
+            raw = connection.connection.driver_connection
+            if raw is None:
+                raise StoreUnavailableError("the connection was lost")
+            raw.execute("PRAGMA foreign_keys = OFF")
+            try:
+                with connection.begin():
+                    yield connection
+                    if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise StoreUnavailableError("rows of the database refer to rows that are not there")
+            finally:
+                raw.execute("PRAGMA foreign_keys = ON")
+
+    def scrub(self) -> bool:
+        """Overwrite what was removed, as far as that is done without stopping everybody; tell whether nothing is left.
+
+        SQLite zeroes what is removed (secure_delete); copies may be left in its write-ahead log, which is emptied here
+        unless readers keep it from that for longer than the busy time-out. PostgreSQL: see `compact`.
+        """
+        if not self.is_sqlite:
+            return False
+        with _translated(), self._engine.connect() as connection:
+            row = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
+                "PRAGMA wal_checkpoint(TRUNCATE)"
+            )
+            busy, *_ = row.one()
+            return not busy
+
+    def compact(self) -> None:
+        """Write all tables anew, without what was removed. Everybody else waits meanwhile."""
+        with _translated(), self._engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            if self.is_sqlite:
+                connection.exec_driver_sql("VACUUM")
+            else:
+                for table in ("face_references", "users", "companies", "analysis_events"):
+                    connection.exec_driver_sql(f"VACUUM FULL {table}")
+        self.scrub()
+
+
+_MIGRATION_LOCK = 0x66616365  # any number, as long as all of us take the same: "face"
+
+
+def _open_sqlite(path: Path) -> Engine:
+    with _translated(f"the database {path} cannot be used: "):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-@contextmanager
-def reading(engine: Engine) -> Iterator[Session]:
-    """A session on one consistent snapshot; it never waits for a writer."""
-    with Session(engine) as session:
-        yield session
-
-
-@contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
-    """A session that holds the write lock from its start; what it did is on disk when the block ends well."""
-    with Session(engine.execution_options(**{_WRITE: True})) as session, session.begin():
-        yield session
-
-
-def _configure(connection: SQLiteConnection, _record: object) -> None:
-    # The driver must not begin transactions by itself: _begin chooses the kind.
+def _configure_sqlite(connection: SQLiteConnection, _record: object) -> None:
+    # The driver must not begin transactions by itself: _begin_sqlite chooses the kind.
     connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        "temp_store = MEMORY",  # sorting, for instance, must not leave copies elsewhere
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin(connection: Connection) -> None:
+def _begin_sqlite(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
     # A deferred transaction that reads and then writes fails when another wrote in between, whatever the time-out.
-    immediate = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE, False) else "BEGIN")
+
+
+def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
+    options = [f"-c {name}={value}" for name, value in _server_settings(statement_timeout_s)]
+    return create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW,
+        pool_timeout=POOL_TIMEOUT_S,
+        pool_pre_ping=True,  # a server that was restarted is found again by the next request
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": "face-api",
+            "options": " ".join(options),
+            # A server that vanished without a word must not hold a request for the system's quarter of an hour.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": int(STATEMENT_TIMEOUT_S * 1000),
+        },
+    )
+
+
+def _server_settings(statement_timeout_s: float | None) -> Iterator[tuple[str, str]]:
+    yield "timezone", "UTC"
+    if statement_timeout_s is not None:
+        yield "statement_timeout", f"{statement_timeout_s * 1000:.0f}"
+
+
+@contextmanager
+def _translated(prefix: str = "") -> Iterator[None]:
+    """Translate the databases' errors at this one edge."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreUnavailableError(prefix + describe(error)) from error
+
+
+def describe(error: Exception) -> str:
+    """Return an error's message without what a database adds to it: statements, parameters, the values of a row."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        with suppress(AttributeError):
+            if message := error.orig.diag.message_primary:  # type: ignore[attr-defined] # psycopg's
+                return str(message)
+        return str(error.orig).partition("\n")[0]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).partition("\n")[0]

@@ -1,24 +1,27 @@
 """Who is enrolled under which company and id, with which references."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hmac
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlmodel import Session, col, select
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+from sqlmodel import col
 
-from face_api.store.database import open_database, reading, writing
-from face_api.store.tables import Company, Reference, User
-from face_engine.types import Template
+from face_api.store.audit import Caller
+from face_api.store.database import Database
+from face_api.store.errors import StoreDamagedError
+from face_api.store.events import EventLog, Outcome
+from face_api.store.people import Person, find_or_make_user, find_user
+from face_api.store.sealing import Vault, key_id_of
+from face_api.store.tables import Company, Reference, User, utc_now
+from face_engine.timing import StageTimings
+from face_engine.types import TEMPLATE_SIZE, Template, Vector
 
 TEMPLATE_DTYPE = np.dtype("<f4")
 
-
-class StoreUnavailableError(Exception):
-    """The database cannot be read or written now: nothing was changed."""
+Enrolled = Literal["enrolled", "already_enrolled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,131 +39,143 @@ class Enrollment:
     company: str
     user: str
     profile: Profile
-    image_sha256: bytes
+    photo_sha256: bytes
 
 
 class EnrollmentStore:
-    """The one door to the enrollments. Methods block; each is one transaction; safe from several threads.
+    """The references of users. Methods block; each is one transaction; safe from several threads.
 
-    Every method raises StoreUnavailableError when the database fails.
+    Every method raises StoreUnavailableError when the database fails, and StoreDamagedError or KeysError when a sealed
+    value cannot be opened.
     """
 
-    def __init__(self, data_dir: Path) -> None:
-        try:
-            with _store_errors():
-                self._engine: Engine = open_database(data_dir)
-        except StoreUnavailableError as error:
-            raise StoreUnavailableError(f"the database in {data_dir} cannot be used: {error}") from error
-
-    def close(self) -> None:
-        self._engine.dispose()
+    def __init__(self, database: Database, vault: Vault, events: EventLog) -> None:
+        self._database = database
+        self._vault = vault
+        self._events = events
 
     def references(self, company: str, user: str) -> list[Template]:
         """Return the user's templates, the oldest first; none where company or user is not registered."""
         statement = (
-            select(Reference)
+            select(col(Reference.encoder_id), col(Reference.template))
             .join(User, col(User.id) == col(Reference.user_id))
             .join(Company, col(Company.id) == col(User.company_id))
-            .where(Company.name == company, User.key == user)
+            .where(col(Company.name) == company, col(User.key) == user)
             .order_by(col(Reference.id))
         )
-        with _store_errors(), reading(self._engine) as session:
-            return [_to_template(reference) for reference in session.exec(statement)]
+        with self._database.reading() as session:
+            rows = session.execute(statement).all()
+        return [
+            Template(unpack(self._vault.open(sealed, "template", company, user, encoder_id)), encoder_id)
+            for encoder_id, sealed in rows
+        ]
 
-    def note_repetition(self, enrollment: Enrollment, encoder_id: str) -> bool:
+    def note_repetition(self, caller: Caller, enrollment: Enrollment, encoder_id: str) -> bool:
         """Tell whether this very photo is one of the user's references already; if so, update the profile."""
         # Most photos are new: that is found out without the lock on writing.
-        with _store_errors(), reading(self._engine) as session:
-            if _find_repetition(session, enrollment, encoder_id) is None:
+        with self._database.reading() as session:
+            person = find_user(session, enrollment.company, enrollment.user)
+            if person is None or self._find_photo(session, person, enrollment, encoder_id) is None:
                 return False
-        with _store_errors(), writing(self._engine) as session:
-            found = _find_repetition(session, enrollment, encoder_id)
-            if found is None:
+        with self._database.writing() as session:
+            person = find_user(session, enrollment.company, enrollment.user, "row")
+            if person is None or self._find_photo(session, person, enrollment, encoder_id) is None:
                 return False
-            _apply(enrollment.profile, found)
-            session.add(found)
+            self._note(session, caller, person, enrollment, "already_enrolled", {})
             return True
 
-    def add_reference(self, enrollment: Enrollment, template: Template, limit: int) -> bool:
+    def add(
+        self,
+        caller: Caller,
+        enrollment: Enrollment,
+        template: Template,
+        chip_png: bytes | None,
+        limit: int,
+        timings_ms: StageTimings,
+    ) -> Enrolled:
         """Register a template, its user and company where they are new; beyond `limit` (>= 1) the oldest retire.
 
-        Returns:
-            Whether a reference was added; the same photo by the same encoder again adds nothing.
+        The same photo by the same encoder again adds nothing; by another encoder it takes the place of the old one.
+
+        Args:
+            chip_png: the chip, where it is to be kept.
         """
-        with _store_errors(), writing(self._engine) as session:
-            found = _find_user(session, enrollment) or _new_user(session, enrollment)
-            _apply(enrollment.profile, found)
-            session.add(found)
-            session.flush()
-            if found.id is None:
-                raise StoreUnavailableError("the database gave a new user no id")
-            if _has_reference(session, found, enrollment.image_sha256, template.encoder_id):
-                return False
-            session.add(
-                Reference(
-                    user_id=found.id,
-                    template=template.vector.astype(TEMPLATE_DTYPE).tobytes(),
-                    encoder_id=template.encoder_id,
-                    image_sha256=enrollment.image_sha256,
-                )
-            )
-            session.flush()
-            newest_first = select(Reference).where(Reference.user_id == found.id).order_by(col(Reference.id).desc())
-            for retired in session.exec(newest_first.offset(limit)):
-                session.delete(retired)
-            return True
+        with self._database.writing() as session:
+            person = find_or_make_user(session, enrollment.company, enrollment.user)
+            if self._find_photo(session, person, enrollment, template.encoder_id) is not None:
+                outcome: Enrolled = "already_enrolled"
+            else:
+                outcome = "enrolled"
+                outdated = self._find_photo(session, person, enrollment)
+                self._insert(session, person, enrollment, template, chip_png)
+                self._retire(session, person, outdated, limit)
+            self._note(session, caller, person, enrollment, outcome, timings_ms)
+            return outcome
 
-
-def _find_user(session: Session, enrollment: Enrollment) -> User | None:
-    statement = (
-        select(User)
-        .join(Company, col(Company.id) == col(User.company_id))
-        .where(Company.name == enrollment.company, User.key == enrollment.user)
-    )
-    return session.exec(statement).first()
-
-
-def _find_repetition(session: Session, enrollment: Enrollment, encoder_id: str) -> User | None:
-    found = _find_user(session, enrollment)
-    if found is None or not _has_reference(session, found, enrollment.image_sha256, encoder_id):
+    def _find_photo(
+        self, session: Session, person: Person, enrollment: Enrollment, encoder_id: str | None = None
+    ) -> int | None:
+        """Return the id of the reference that was made of this very photo, by one encoder or by any."""
+        statement = select(col(Reference.id), col(Reference.encoder_id), col(Reference.photo_digest)).where(
+            col(Reference.user_id) == person.user_id
+        )
+        if encoder_id is not None:
+            statement = statement.where(col(Reference.encoder_id) == encoder_id)
+        for reference_id, made_by, sealed in session.execute(statement):
+            digest = self._vault.open(sealed, "photo_digest", enrollment.company, enrollment.user, made_by)
+            if hmac.compare_digest(digest, enrollment.photo_sha256):
+                return reference_id
         return None
-    return found
+
+    def _insert(
+        self, session: Session, person: Person, enrollment: Enrollment, template: Template, chip_png: bytes | None
+    ) -> None:
+        place = enrollment.company, enrollment.user, template.encoder_id
+        sealed = self._vault.seal(pack(template), "template", *place)
+        session.execute(
+            insert(Reference).values(
+                user_id=person.user_id,
+                encoder_id=template.encoder_id,
+                key_id=key_id_of(sealed),
+                template=sealed,
+                photo_digest=self._vault.seal(enrollment.photo_sha256, "photo_digest", *place),
+                chip=None if chip_png is None else self._vault.seal(chip_png, "chip", *place),
+                created_at=utc_now(),
+            )
+        )
+
+    def _retire(self, session: Session, person: Person, outdated: int | None, limit: int) -> None:
+        if outdated is not None:
+            session.execute(delete(Reference).where(col(Reference.id) == outdated))
+        newest_first = (
+            select(col(Reference.id)).where(col(Reference.user_id) == person.user_id).order_by(col(Reference.id).desc())
+        )
+        if retired := session.scalars(newest_first).all()[limit:]:
+            session.execute(delete(Reference).where(col(Reference.id).in_(retired)))
+
+    def _note(
+        self,
+        session: Session,
+        caller: Caller,
+        person: Person,
+        enrollment: Enrollment,
+        outcome: Enrolled,
+        timings_ms: StageTimings,
+    ) -> None:
+        profile = enrollment.profile
+        told = {name: value for name, value in (("gender", profile.gender), ("age", profile.age)) if value is not None}
+        if told:
+            session.execute(update(User).where(col(User.id) == person.user_id).values(**told))
+        self._events.add(session, caller, person, Outcome("enroll", outcome, timings_ms))
 
 
-def _new_user(session: Session, enrollment: Enrollment) -> User:
-    found = session.exec(select(Company).where(Company.name == enrollment.company)).first()
-    if found is None:
-        found = Company(name=enrollment.company)
-        session.add(found)
-        session.flush()
-    return User.model_validate({"company_id": found.id, "key": enrollment.user})
+def pack(template: Template) -> bytes:
+    """Return a template's vector as bytes: 128 little-endian float32."""
+    return template.vector.astype(TEMPLATE_DTYPE).tobytes()
 
 
-def _has_reference(session: Session, user: User, image_sha256: bytes, encoder_id: str) -> bool:
-    statement = select(Reference.id).where(
-        Reference.user_id == user.id, Reference.image_sha256 == image_sha256, Reference.encoder_id == encoder_id
-    )
-    return session.exec(statement).first() is not None
-
-
-def _apply(profile: Profile, user: User) -> None:
-    if profile.gender is not None:
-        user.gender = profile.gender
-    if profile.age is not None:
-        user.age = profile.age
-
-
-def _to_template(reference: Reference) -> Template:
-    vector = np.frombuffer(reference.template, TEMPLATE_DTYPE).astype(np.float32)
-    return Template(vector, reference.encoder_id)
-
-
-@contextmanager
-def _store_errors() -> Iterator[None]:
-    """Translate the database's errors at this one edge."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise StoreUnavailableError(str(error.orig)) from error
-    except (SQLAlchemyError, OSError) as error:
-        raise StoreUnavailableError(str(error)) from error
+def unpack(value: bytes) -> Vector:
+    """Return the vector (128,) float32 of `pack`'s bytes. Raises StoreDamagedError."""
+    if len(value) != TEMPLATE_SIZE * TEMPLATE_DTYPE.itemsize:
+        raise StoreDamagedError(f"a template of {len(value)} bytes")
+    return np.frombuffer(value, TEMPLATE_DTYPE).astype(np.float32)

@@ -4,13 +4,12 @@ import hashlib
 import logging
 import os
 import stat
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
+from face_engine.files import replace_file
 from face_engine.weights import WeightFile
 
 CONVERTER_VERSION = 1
@@ -49,8 +48,8 @@ def cached(weights: WeightFile, part: str, convert: Callable[[], bytes], cache: 
     model = convert()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(path, model)
-        _write(digest_path, hashlib.sha256(model).hexdigest().encode())
+        replace_file(path, model)
+        replace_file(digest_path, hashlib.sha256(model).hexdigest().encode())
     except OSError as error:
         logger.warning("%s cannot be kept, and is made again at every start: %s", path, error.strerror)
     return model
@@ -62,18 +61,3 @@ def _is_ours(path: Path) -> bool:
         return True
     status = path.stat()
     return status.st_uid in (os.geteuid(), 0) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that at any time there is the whole old one or the whole new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise

@@ -1,0 +1,80 @@
+"""What the commands share: the settings and the store that they name, who is asking, and errors in plain words."""
+
+import getpass
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from tqdm import tqdm
+
+from face_api.settings import Settings, SettingsError, load_settings
+from face_api.store import Caller, Store, StoreError, open_configured
+from face_engine.errors import FaceEngineError
+
+EXIT_NOT_FOUND = 1
+EXIT_STARTUP = 3
+
+_MAX_ACTOR = 64
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def data_dir_option(function: _Function) -> _Function:
+    option = click.option(
+        "--data-dir", type=click.Path(path_type=Path), help="Folder of the database, made where it is missing."
+    )
+    return option(function)
+
+
+def read_settings(**given: object) -> Settings:
+    """Read the settings; options that were given win over the environment. Ends the program where one is wrong."""
+    with plain_errors():
+        return load_settings({name: value for name, value in given.items() if value is not None})
+
+
+@contextmanager
+def opened_store(data_dir: Path | None) -> Iterator[Store]:
+    """Open the store for a command, which may take its time. Ends the program, in plain words, where that fails."""
+    settings = read_settings(data_dir=data_dir)
+    with plain_errors():
+        store = open_configured(settings, patient=True)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except (SettingsError, StoreError, FaceEngineError) as error:
+        fail(str(error))
+
+
+def operator() -> Caller:
+    """Return who runs this program, for the audit trail."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return Caller(f"cli:{user}"[:_MAX_ACTOR])
+
+
+def progress(batches: Iterable[int], total: int, what: str) -> int:
+    """Show how far the batches have come, on a terminal as a bar; return their sum."""
+    done = 0
+    with tqdm(total=total, desc=what, unit=" references", disable=None) as bar:
+        for batch in batches:
+            done += batch
+            bar.update(batch)
+    return done
+
+
+def fail(message: str, status: int = EXIT_STARTUP) -> NoReturn:
+    for line in message.splitlines():
+        click.echo(f"face-api: {line}", err=True)
+    sys.exit(status)

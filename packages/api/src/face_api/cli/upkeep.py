@@ -1,0 +1,95 @@
+"""face-api migrate, rotate, reencode, purge, compact: what a store needs from time to time."""
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from face_api.cli.common import data_dir_option, fail, opened_store, operator, plain_errors, progress, read_settings
+from face_api.inference import EngineConfig
+from face_api.services.reencoding import reencode
+from face_api.services.retention import purge
+from face_api.store import HEAD, Database, Vault, location, migrate_database, open_configured, revisions
+
+
+@click.command("migrate")
+@click.option("--to", "revision", type=click.Choice(revisions()), default=HEAD, show_default=True, help="Revision.")
+@click.option("--yes", is_flag=True, help="Do not ask before going back to an older revision.")
+@data_dir_option
+def migrate_command(revision: str, yes: bool, data_dir: Path | None) -> None:
+    """Bring the database's schema to this version's revision, or back to an older one.
+
+    The embedded SQLite database is brought up to date at every start; for PostgreSQL this command does it, while no
+    service of another version runs. Going back opens the sealed templates again, and drops what the older schema has
+    no place for: chips, events, API keys, the audit trail.
+    """
+    settings = read_settings(data_dir=data_dir)
+    if revision == HEAD:
+        with plain_errors():
+            open_configured(settings, patient=True, migrate=True).close()
+        click.echo(f"the schema is {HEAD}")
+        return
+    if not yes:
+        click.confirm(
+            "Templates will lie open on disk; chips, events and the audit trail are dropped. Go on?", abort=True
+        )
+    with plain_errors():
+        url, keys = location(settings)
+        with closing(Database(url, patient=True)) as database:
+            before = migrate_database(database, Vault(keys), revision)
+    click.echo(f"the schema is {revision}; it was {before}")
+
+
+@click.command("rotate")
+@data_dir_option
+def rotate_command(data_dir: Path | None) -> None:
+    """Seal everything again with a new key, while the service serves.
+
+    A key file is given a new first key. Keys in FACE_API_KEYS are their owner's business: put the new one in front,
+    restart the services, then run this. Interrupted at any time, it is finished by running it again.
+    """
+    with opened_store(data_dir) as store:
+        rotation = store.resealer.begin(operator())
+        done = progress(store.resealer.run(rotation), rotation.references, "sealing again")
+        former = [key_id for key_id in store.resealer.keys_in_use() if key_id != rotation.key_id]
+        if former:
+            fail(f"{', '.join(former)} still seal what was enrolled meanwhile: run this again", 1)
+    click.echo(f"{done} references are sealed again; everything is sealed with the key {rotation.key_id}")
+    click.echo("Former keys are needed for backups from before; take them away when those are gone.")
+
+
+@click.command("reencode")
+@data_dir_option
+def reencode_command(data_dir: Path | None) -> None:
+    """Encode the kept chips again, where the encoder is another one than when they were enrolled.
+
+    Needed after a new version's notes say so, or when FACE_API_EXACT changes. Interrupted at any time, it is finished
+    by running it again.
+    """
+    settings = read_settings(data_dir=data_dir)
+    with opened_store(data_dir) as store:
+        engine = EngineConfig.from_settings(settings).create_engine()
+        outdated = store.reencoder.count(engine.encoder_id)
+        done = progress(reencode(store, engine, operator()), outdated.with_chip, "encoding again")
+    click.echo(f"{done} references are encoded again, by {engine.encoder_id}")
+    if outdated.without_chip:
+        click.echo(f"{outdated.without_chip} references have no chip: their users have to be enrolled again")
+
+
+@click.command("purge")
+@data_dir_option
+def purge_command(data_dir: Path | None) -> None:
+    """Remove the events that are older than FACE_API_KEEP_EVENTS_DAYS; the service does so every hour."""
+    settings = read_settings(data_dir=data_dir)
+    with opened_store(data_dir) as store:
+        removed = purge(store, operator(), settings.keep_events_days)
+    click.echo(f"{removed} events from before the last {settings.keep_events_days} days are removed")
+
+
+@click.command("compact")
+@data_dir_option
+def compact_command(data_dir: Path | None) -> None:
+    """Write the database's files anew, without a trace of what was erased. Everybody else waits meanwhile."""
+    with opened_store(data_dir) as store:
+        store.database.compact()
+    click.echo("the database is compact")

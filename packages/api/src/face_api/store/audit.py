@@ -1,0 +1,211 @@
+"""The audit trail: who did what to whom, and how it ended; appended to, never changed.
+
+Each entry's hash is an HMAC-SHA256 over the hash of the one before and its own content, so a changed, removed, inserted
+or moved entry breaks the chain from there on. The key is random, sealed in the database: who can write to the database
+but has no sealing key cannot make the chain anew. The head, which has an HMAC of its own, shows that entries are
+missing at the end. Only the whole database put back to an earlier state, head included, looks whole: against that, an
+operator keeps the `sequence:hash` that `verify` returns, and lets a later check look for it.
+
+An entry names company and user by the tokens of their rows, and never holds a template or an image.
+"""
+
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+from sqlmodel import SQLModel, col
+
+from face_api.store.database import Database
+from face_api.store.errors import StoreDamagedError
+from face_api.store.tables import AuditEvent, AuditHead, Company, User, utc_now
+
+Action = Literal["enroll", "analyse", "list", "view", "erase", "purge", "rotate", "reencode"]
+
+GENESIS = bytes(32)
+"""What stands for the hash before the first entry's."""
+
+_BATCH = 1000
+_ENTRY = SQLModel.metadata.tables["audit_events"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: the id of an API key, `anonymous` where there is no access control, `cli:` and a system user."""
+
+    actor: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whom an entry is about, by token; None: nobody who is registered, or all."""
+
+    company: str | None = None
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An entry as people read it. Company and user by name while they are registered, else by their token."""
+
+    sequence: int
+    at: datetime
+    actor: str
+    action: str
+    company: str | None
+    user: str | None
+    request_id: str | None
+    details: Mapping[str, Any]
+    hash: bytes
+
+
+class AuditTrailBrokenError(StoreDamagedError):
+    """An entry was changed, removed or inserted. `sequence` is the first at which that shows."""
+
+    reason = "audit_broken"
+
+    def __init__(self, sequence: int, problem: str) -> None:
+        super().__init__(sequence, problem)
+        self.sequence, self.problem = sequence, problem
+
+    def __str__(self) -> str:
+        return f"the audit trail is broken at entry {self.sequence}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The trail's end at some time: an entry that must still be there, unchanged, later."""
+
+    sequence: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.sequence}:{self.hash.hex()}"
+
+    @classmethod
+    def parse(cls, value: str) -> "Checkpoint":
+        """Raises ValueError."""
+        sequence, colon, digest = value.partition(":")
+        if not colon or len(bytes.fromhex(digest)) != len(GENESIS):
+            raise ValueError("is not sequence:hash, as `face-api audit verify` prints it")
+        return cls(int(sequence), bytes.fromhex(digest))
+
+
+class AuditTrail:
+    """Appends to the trail and reads it, with the trail's own key."""
+
+    def __init__(self, database: Database, key: bytes) -> None:
+        self._database = database
+        self._key = key
+
+    def begin(self, session: Session) -> None:
+        """Make the trail of a new database."""
+        start = Checkpoint(0, GENESIS)
+        session.add(AuditHead(sequence=start.sequence, hash=start.hash, mac=self._head_mac(start)))
+
+    def append(
+        self,
+        session: Session,
+        caller: Caller,
+        action: Action,
+        subject: Subject,
+        details: Mapping[str, Any],
+    ) -> Checkpoint:
+        """Append an entry, in the session's transaction and as its last act: until its end nobody else can.
+
+        Raises:
+            AuditTrailBrokenError: the trail's head was changed.
+        """
+        previous = self._head(session, hold=True)
+        sequence = previous.sequence + 1
+        fields = {
+            "sequence": sequence,
+            "at": utc_now().isoformat(timespec="microseconds"),
+            "actor": caller.actor,
+            "action": action,
+            "company": subject.company,
+            "user": subject.user,
+            "request_id": caller.request_id,
+            "details": json.dumps(details, separators=(",", ":"), sort_keys=True),
+        }
+        entry_hash = self._entry_hash(previous.hash, fields)
+        session.execute(insert(AuditEvent).values(**fields, hash=entry_hash))
+        end = Checkpoint(sequence, entry_hash)
+        session.execute(update(AuditHead).values(sequence=sequence, hash=entry_hash, mac=self._head_mac(end)))
+        return end
+
+    def verify(self, expected: Checkpoint | None = None) -> Checkpoint:
+        """Check every entry, and that the `expected` one is among them; return the last.
+
+        Raises:
+            AuditTrailBrokenError: at the first entry that is not as it was appended.
+        """
+        previous = GENESIS
+        count = 0
+        with self._database.reading() as session:
+            statement = select(*_ENTRY.columns).order_by(_ENTRY.columns.sequence)
+            for entry in session.execute(statement.execution_options(yield_per=_BATCH)).mappings():
+                fields = dict(entry)
+                entry_hash = fields.pop("hash")
+                count += 1
+                if entry["sequence"] != count:
+                    raise AuditTrailBrokenError(count, f"it is missing; the next one is {entry['sequence']}")
+                if not hmac.compare_digest(entry_hash, self._entry_hash(previous, fields)):
+                    raise AuditTrailBrokenError(count, "it is not what was appended there")
+                if expected is not None and count == expected.sequence and entry_hash != expected.hash:
+                    raise AuditTrailBrokenError(count, "it is not the one that is expected there")
+                previous = entry_hash
+            end = self._head(session, hold=False)
+        if end.sequence > count:
+            raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {end.sequence}")
+        if (end.sequence, end.hash) != (count, previous):
+            raise AuditTrailBrokenError(end.sequence, "the trail goes on behind its head")
+        if expected is not None and expected.sequence > count:
+            raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {expected.sequence}")
+        return end
+
+    def entries(self, after: int = 0, limit: int = _BATCH) -> Iterator[AuditEntry]:
+        """Return entries in their order, from the one behind `after` on, at most `limit`."""
+        statement = (
+            select(AuditEvent, col(Company.name), col(User.key))
+            .outerjoin(Company, col(Company.token) == col(AuditEvent.company))
+            .outerjoin(User, col(User.token) == col(AuditEvent.user))
+            .where(col(AuditEvent.sequence) > after)
+            .order_by(col(AuditEvent.sequence))
+            .limit(limit)
+        )
+        with self._database.reading() as session:
+            for entry, company, user in session.execute(statement.execution_options(yield_per=_BATCH)):
+                yield AuditEntry(
+                    sequence=entry.sequence,
+                    at=datetime.fromisoformat(entry.at),
+                    actor=entry.actor,
+                    action=entry.action,
+                    company=company or entry.company,
+                    user=user or entry.user,
+                    request_id=entry.request_id,
+                    details=json.loads(entry.details),
+                    hash=entry.hash,
+                )
+
+    def _head(self, session: Session, *, hold: bool) -> Checkpoint:
+        statement = select(col(AuditHead.sequence), col(AuditHead.hash), col(AuditHead.mac))
+        head = session.execute(statement.with_for_update() if hold else statement).one_or_none()
+        if head is None:
+            raise AuditTrailBrokenError(0, "its head is missing")
+        end = Checkpoint(head.sequence, head.hash)
+        if not hmac.compare_digest(head.mac, self._head_mac(end)):
+            raise AuditTrailBrokenError(end.sequence, "its head was changed")
+        return end
+
+    def _entry_hash(self, previous: bytes, fields: Mapping[str, Any]) -> bytes:
+        content = json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
+        return hmac.digest(self._key, b"entry" + previous + content, "sha256")
+
+    def _head_mac(self, end: Checkpoint) -> bytes:
+        return hmac.digest(self._key, b"head" + end.sequence.to_bytes(8, "big") + end.hash, "sha256")

@@ -1,0 +1,158 @@
+"""Who is enrolled: lists by pages, and one user. Each look is an entry of the audit trail."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from face_api.store.audit import Action, AuditTrail, Caller, Subject
+from face_api.store.database import Database
+from face_api.store.enrollments import Profile
+from face_api.store.people import find_company, find_user
+from face_api.store.sealing import Vault
+from face_api.store.tables import Company, Reference, User
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 10_000
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Item]):
+    """A part of a list that is sorted by name. `next_after` asks for what follows it; None: nothing does."""
+
+    items: Sequence[_Item]
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySummary:
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserSummary:
+    key: str
+    profile: Profile
+    references: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceSummary:
+    id: int
+    encoder_id: str
+    has_chip: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserDetails:
+    """A user with references, the oldest first."""
+
+    company: str
+    key: str
+    profile: Profile
+    created_at: datetime
+    references: Sequence[ReferenceSummary]
+
+
+class Directory:
+    """Lists and shows what is enrolled, never a template. Methods raise StoreError."""
+
+    def __init__(self, database: Database, vault: Vault, audit: AuditTrail) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+
+    def companies(self, caller: Caller, after: str = "", limit: int = DEFAULT_PAGE) -> Page[CompanySummary]:
+        """Return companies by name, from the one behind `after` on."""
+        statement = (
+            select(col(Company.name), col(Company.created_at))
+            .where(col(Company.name) > after)
+            .order_by(col(Company.name))
+            .limit(limit + 1)
+        )
+        with self._database.reading() as session:
+            rows = session.execute(statement).all()
+        self._note(caller, "list", Subject(), companies=len(rows[:limit]))
+        return Page([CompanySummary(*row) for row in rows[:limit]], rows[limit - 1][0] if len(rows) > limit else None)
+
+    def users(
+        self, caller: Caller, company: str, after: str = "", limit: int = DEFAULT_PAGE, prefix: str = ""
+    ) -> Page[UserSummary] | None:
+        """Return users of a company by id, from the one behind `after` on; None where it is not registered."""
+        references = select(func.count()).where(col(Reference.user_id) == col(User.id)).scalar_subquery()
+        with self._database.reading() as session:
+            owner = find_company(session, company)
+            if owner is None:
+                return None
+            statement = (
+                select(col(User.key), col(User.gender), col(User.age), references, col(User.created_at))
+                .where(col(User.company_id) == owner.company_id, col(User.key) > after)
+                .order_by(col(User.key))
+                .limit(limit + 1)
+            )
+            if prefix:
+                # Not LIKE: SQLite's ignores case and so the index.
+                statement = statement.where(col(User.key) >= prefix, col(User.key) < prefix + "\U0010ffff")
+            rows = session.execute(statement).all()
+        self._note(caller, "list", owner.subject, users=len(rows[:limit]))
+        users = [
+            UserSummary(key, Profile(gender, age), count, created_at)
+            for key, gender, age, count, created_at in rows[:limit]
+        ]
+        return Page(users, users[-1].key if len(rows) > limit else None)
+
+    def user(self, caller: Caller, company: str, key: str) -> UserDetails | None:
+        """Return one user; None where company or user is not registered."""
+        with self._database.reading() as session:
+            person = find_user(session, company, key)
+            if person is None:
+                return None
+            user = session.execute(select(User).where(col(User.id) == person.user_id)).scalar_one()
+            rows = session.execute(
+                select(
+                    col(Reference.id),
+                    col(Reference.encoder_id),
+                    col(Reference.chip).is_not(None),
+                    col(Reference.created_at),
+                )
+                .where(col(Reference.user_id) == person.user_id)
+                .order_by(col(Reference.id))
+            ).all()
+            details = UserDetails(
+                company,
+                key,
+                Profile(user.gender, user.age),
+                user.created_at,
+                [ReferenceSummary(*row) for row in rows],
+            )
+        self._note(caller, "view", person.subject, references=len(rows))
+        return details
+
+    def chip(self, caller: Caller, company: str, key: str, reference_id: int) -> bytes | None:
+        """Return the chip of one of the user's references as a PNG; None where there is none."""
+        with self._database.reading() as session:
+            person = find_user(session, company, key)
+            if person is None:
+                return None
+            row = session.execute(
+                select(col(Reference.encoder_id), col(Reference.chip)).where(
+                    col(Reference.id) == reference_id, col(Reference.user_id) == person.user_id
+                )
+            ).one_or_none()
+        if row is None or row[1] is None:
+            return None
+        chip_png = self._vault.open(row[1], "chip", company, key, row[0])
+        self._note(caller, "view", person.subject, reference=reference_id, chip=True)
+        return chip_png
+
+    def _note(self, caller: Caller, action: Action, subject: Subject, **details: object) -> None:
+        with self._database.writing() as session:
+            self._audit.append(session, caller, action, subject, details)

@@ -1,0 +1,60 @@
+"""What can go wrong in the store.
+
+StoreError
+  StoreUnavailableError   the database cannot be read or written now; nothing was changed
+  StoreDamagedError       a sealed value does not open: changed, moved to another row, or sealed with another key
+  SchemaError             the database is of another version, or none of ours
+  KeysError               the sealing keys cannot be used as they are given
+    KeyMissingError       something is sealed with a key that is not among them
+
+Every error has a `reason`: a stable token for machines. No message holds a key, a template, or a password.
+"""
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """Base of all errors of the store."""
+
+    reason: ClassVar[str] = "store_error"
+
+
+class StoreUnavailableError(StoreError):
+    """The database cannot be read or written now: nothing was changed."""
+
+    reason = "store_unavailable"
+
+
+class StoreDamagedError(StoreError):
+    """A sealed value does not open: somebody changed it, or moved it to another row. Never a verdict."""
+
+    reason = "store_damaged"
+
+
+class SchemaError(StoreError):
+    """The database is of another version of the service, or none of ours."""
+
+    reason = "store_schema"
+
+
+class KeysError(StoreError):
+    """The sealing keys cannot be used as they are given."""
+
+    reason = "store_keys"
+
+
+class KeyMissingError(KeysError):
+    """Something is sealed with a key that is not among those that were given."""
+
+    reason = "store_key_missing"
+
+    def __init__(self, key_id: str, known: tuple[str, ...]) -> None:
+        super().__init__(key_id, known)
+        self.key_id, self.known = key_id, known
+
+    def __str__(self) -> str:
+        known = f"only {', '.join(self.known)}" if self.known else "none at all"
+        return (
+            f"the sealing key {self.key_id} is needed, and there is {known}: give it in FACE_API_KEYS, or put the key "
+            f"file back"
+        )

@@ -1,0 +1,89 @@
+"""Finds and holds the rows of a company and a user inside a transaction."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import literal_column, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+from sqlmodel import SQLModel, col
+
+from face_api.store.audit import Subject
+from face_api.store.errors import StoreUnavailableError
+from face_api.store.tables import Company, User, new_token, utc_now
+
+_ATTEMPTS = 5
+
+Hold = Literal["nothing", "existence", "row"]
+"""What nobody else may do with the rows until the transaction ends: all; not remove them; not change them either.
+
+SQLite needs none of it: there nobody else writes meanwhile.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The rows of a company and, unless that is None, of one of its users."""
+
+    company_id: int
+    company_token: str
+    user_id: int | None
+    user_token: str | None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.company_token, self.user_token)
+
+
+def find_user(session: Session, company: str, user: str, hold: Hold = "nothing") -> Person | None:
+    """Return both rows, or None where one of them is not there."""
+    statement = (
+        select(col(Company.id), col(Company.token), col(User.id), col(User.token))
+        .join(User, col(User.company_id) == col(Company.id))
+        .where(col(Company.name) == company, col(User.key) == user)
+    )
+    if hold == "existence":
+        statement = statement.with_for_update(read=True, key_share=True)
+    elif hold == "row":
+        # The company stays as long as its user: who removes it has to remove the user first.
+        statement = statement.with_for_update(of=User)
+    row = session.execute(statement).one_or_none()
+    return None if row is None else Person(*row)
+
+
+def find_company(session: Session, company: str, hold: Hold = "nothing") -> Person | None:
+    """Return the company's row alone."""
+    statement = select(col(Company.id), col(Company.token)).where(col(Company.name) == company)
+    if hold == "existence":
+        statement = statement.with_for_update(read=True, key_share=True)
+    elif hold == "row":
+        statement = statement.with_for_update()
+    row = session.execute(statement).one_or_none()
+    return None if row is None else Person(*row, user_id=None, user_token=None)
+
+
+def find_or_make_user(session: Session, company: str, user: str) -> Person:
+    """Return both rows, made where they are new, held against every change. Raises StoreUnavailableError."""
+    for _ in range(_ATTEMPTS):
+        if person := find_user(session, company, user, hold="row"):
+            return person
+        owner = find_company(session, company, hold="existence")
+        # Somebody else may make the same rows at the same time, or remove them: then the next round sees theirs.
+        if owner is None:
+            insert_new(session, Company, name=company, **_fresh())
+        else:
+            insert_new(session, User, company_id=owner.company_id, key=user, **_fresh())
+    raise StoreUnavailableError("a new user could not be registered: somebody else keeps removing it")
+
+
+def insert_new(session: Session, table: type[SQLModel], **values: object) -> bool:
+    """Insert a row unless there is one of the same name, and tell whether it was inserted."""
+    connection = session.connection()
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    # Not by rowcount: PostgreSQL's driver does not tell it here.
+    insert = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(literal_column("1"))
+    return connection.execute(insert).first() is not None
+
+
+def _fresh() -> dict[str, object]:
+    return {"token": new_token(), "created_at": utc_now()}

@@ -1,0 +1,72 @@
+"""AES-256-GCM: what is sealed can be read and changed only by who has the key, and opens only in its own place.
+
+    sealed = version (1 byte, 1) | length of the key id (1 byte) | key id | nonce (12 bytes) | ciphertext | tag (16)
+
+Authenticated with it: everything in front of the nonce, and the place, a list of texts such as company, user and
+encoder id. Nonces are random: NIST SP 800-38D allows 2^32 of them for a key, so rotate before that.
+"""
+
+import secrets
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from face_api.store.errors import StoreDamagedError
+from face_api.store.keys import Keys
+
+VERSION = 1
+NONCE_BYTES = 12
+TAG_BYTES = 16
+
+
+class Vault:
+    """Seals and opens values with the keys of a source. Safe to call from several threads."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def seal(self, value: bytes, *place: str) -> bytes:
+        """Seal a value with the current key, for one place. Raises KeysError."""
+        key_id = self.keys.current()
+        head = bytes((VERSION, len(key_id))) + key_id.encode("ascii")
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return head + nonce + _cipher(self.keys.key(key_id)).encrypt(nonce, value, head + _encode(place))
+
+    def open(self, sealed: bytes, *place: str) -> bytes:
+        """Return the value that was sealed for this place.
+
+        Raises:
+            KeyMissingError: its key is not there.
+            StoreDamagedError: it was changed, or sealed for another place or with another key of that id.
+        """
+        start = len(_head(sealed))
+        cipher = _cipher(self.keys.key(key_id_of(sealed)))
+        nonce, rest = sealed[start : start + NONCE_BYTES], sealed[start + NONCE_BYTES :]
+        try:
+            return cipher.decrypt(nonce, rest, sealed[:start] + _encode(place))
+        except (InvalidTag, ValueError) as error:
+            raise StoreDamagedError(f"what is sealed with the key {key_id_of(sealed)} does not open") from error
+
+
+def key_id_of(sealed: bytes) -> str:
+    """Return the id of the key with which a value is sealed; raises StoreDamagedError where it is not sealed at all."""
+    return _head(sealed)[2:].decode("ascii")
+
+
+def _head(sealed: bytes) -> bytes:
+    head = sealed[: 2 + sealed[1]] if len(sealed) > 1 else b""
+    if not head or head[0] != VERSION or not head.isascii() or len(sealed) < len(head) + NONCE_BYTES + TAG_BYTES:
+        raise StoreDamagedError("a value is not sealed, or in a way that is not known here")
+    return head
+
+
+def _encode(place: tuple[str, ...]) -> bytes:
+    # With lengths: ("ab", "c") is not ("a", "bc").
+    parts = [part.encode() for part in place]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+@lru_cache(maxsize=16)
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)

@@ -1,0 +1,192 @@
+"""Opens the store: the database, its schema, the sealing keys, and what works on them."""
+
+import secrets
+from dataclasses import dataclass
+
+from sqlalchemy import URL, func, select
+from sqlmodel import col
+
+from face_api.settings import PREFIX, Settings, SettingsError
+from face_api.store.audit import AuditTrail
+from face_api.store.database import Database, parse_url, sqlite_url
+from face_api.store.directory import Directory
+from face_api.store.enrollments import EnrollmentStore
+from face_api.store.erasure import Eraser
+from face_api.store.errors import KeysError, SchemaError, StoreDamagedError, StoreError
+from face_api.store.events import EventLog
+from face_api.store.keys import GivenKeys, KeyFile, Keys
+from face_api.store.migrations import FIRST_SEALED, HEAD, downgrade, revision_of, upgrade
+from face_api.store.people import insert_new
+from face_api.store.reencoding import Reencoder
+from face_api.store.resealing import Resealer
+from face_api.store.sealing import Vault, key_id_of
+from face_api.store.tables import Company, Reference, Secret, User
+
+AUDIT_KEY_BYTES = 32
+
+_AUDIT_KEY = "audit"
+_SAMPLES = 3
+
+
+KEY_FILE_NAME = "face.keys"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """All that works on one database. Close it when done."""
+
+    database: Database
+    vault: Vault
+    audit: AuditTrail
+    events: EventLog
+    enrollments: EnrollmentStore
+    directory: Directory
+    eraser: Eraser
+    resealer: Resealer
+    reencoder: Reencoder
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def open_configured(settings: Settings, *, patient: bool = False, migrate: bool = False) -> Store:
+    """Open the database that the settings name (see open_store).
+
+    Raises:
+        SettingsError: FACE_API_DATABASE_URL is no URL that is known here.
+    """
+    url, keys = location(settings)
+    return open_store(url, keys, patient=patient, migrate=migrate)
+
+
+def location(settings: Settings) -> tuple[URL, Keys]:
+    """Return where the settings say that the database is, and the keys. Raises SettingsError, KeysError."""
+    if settings.database_url is None:
+        url = sqlite_url(settings.data_dir)
+    else:
+        try:
+            url = parse_url(settings.database_url.get_secret_value())
+        except ValueError as error:
+            raise SettingsError(f"{PREFIX}DATABASE_URL {error}") from error
+    if settings.keys is not None:
+        return url, GivenKeys(settings.keys.get_secret_value())
+    return url, KeyFile(settings.key_file or settings.data_dir / KEY_FILE_NAME)
+
+
+def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = False) -> Store:
+    """Open a database whose schema is this version's, with the keys that it was sealed with.
+
+    Args:
+        patient: for maintenance: statements may take as long as they need.
+        migrate: bring the schema to this version first. Always done for SQLite.
+
+    Raises:
+        StoreUnavailableError: the database cannot be used.
+        SchemaError: its schema is not this version's.
+        KeysError: a key is missing, malformed, or not the one that it was.
+    """
+    database = Database(url, patient=patient)
+    try:
+        vault = Vault(keys)
+        if migrate or database.is_sqlite:
+            migrate_database(database, vault)
+        else:
+            _check_schema(database)
+        audit = AuditTrail(database, _audit_key(database, vault))
+        _check_keys(database, vault)
+    except StoreError:
+        database.close()
+        raise
+    events = EventLog(database, audit)
+    return Store(
+        database,
+        vault,
+        audit,
+        events,
+        EnrollmentStore(database, vault, events),
+        Directory(database, vault, audit),
+        Eraser(database, audit),
+        Resealer(database, vault, audit),
+        Reencoder(database, vault, audit),
+    )
+
+
+def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> str | None:
+    """Bring the schema to a revision, and return the one it had before. None: there was no schema.
+
+    Raises:
+        SchemaError: the revision is not known here, or the database holds something else.
+        KeysError: templates have to be sealed or opened on the way, and the keys are not there.
+    """
+    with database.reading() as session:
+        before = revision_of(session.connection())
+    if before != revision:
+        with database.migrating() as connection:
+            before = revision_of(connection)
+            if before is None or before < FIRST_SEALED:
+                vault.keys.create()
+            if before is None or before < revision:
+                upgrade(connection, vault, revision)
+            elif before > revision:
+                downgrade(connection, vault, revision)
+        if before is not None:
+            database.compact()  # templates of an older schema lay open
+    return before
+
+
+def _check_schema(database: Database) -> None:
+    with database.reading() as session:
+        found = revision_of(session.connection())
+    if found != HEAD:
+        state = "has no schema yet" if found is None else f"has the schema {found}, and this version needs {HEAD}"
+        raise SchemaError(f"the database {database.name} {state}: run `face-api migrate`")
+
+
+def _audit_key(database: Database, vault: Vault) -> bytes:
+    """Return the audit trail's key; a new database is given one."""
+    with database.reading() as session:
+        found = session.get(Secret, _AUDIT_KEY)
+    if found is None:
+        vault.keys.create()
+        key = secrets.token_bytes(AUDIT_KEY_BYTES)
+        sealed = vault.seal(key, "secret", _AUDIT_KEY)
+        with database.writing() as session:
+            if insert_new(session, Secret, name=_AUDIT_KEY, key_id=key_id_of(sealed), value=sealed):
+                AuditTrail(database, key).begin(session)
+            found = session.get_one(Secret, _AUDIT_KEY)  # another process may have been quicker
+    try:
+        return vault.open(found.value, "secret", _AUDIT_KEY)
+    except StoreDamagedError as error:
+        raise KeysError(
+            f"the sealing key {found.key_id} is not the one of that id with which the database was sealed"
+        ) from error
+
+
+def _check_keys(database: Database, vault: Vault) -> None:
+    """Make sure that there is a key, and the right one, for every reference."""
+    with database.reading() as session:
+        key_id = ""
+        while True:
+            found = session.execute(
+                select(func.min(col(Reference.key_id))).where(col(Reference.key_id) > key_id)
+            ).scalar_one()
+            if found is None:
+                return
+            key_id = found
+            rows = session.execute(
+                select(col(Reference.photo_digest), col(Company.name), col(User.key), col(Reference.encoder_id))
+                .join(User, col(User.id) == col(Reference.user_id))
+                .join(Company, col(Company.id) == col(User.company_id))
+                .where(col(Reference.key_id) == key_id)
+                .limit(_SAMPLES)
+            ).all()
+            if rows and not any(_opens(vault, sealed, *place) for sealed, *place in rows):
+                raise KeysError(f"the sealing key {key_id} is not the one of that id with which references were sealed")
+
+
+def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:
+    try:
+        vault.open(sealed, "photo_digest", *place)
+    except StoreDamagedError:
+        return False
+    return True

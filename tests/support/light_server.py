@@ -1,0 +1,112 @@
+"""`python -m support.light_server`: `face-api serve` with everything real but the networks, and so started at once.
+
+Its photos name the person they show: `light_photo`.
+"""
+
+import argparse
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import numpy as np
+import numpy.typing as npt
+
+from face_engine.types import TEMPLATE_SIZE, Analysis, Box, Chip, Face, Template, Vector
+
+if TYPE_CHECKING:
+    from face_engine.search import Scope
+
+EXIT_STARTUP = 3
+ENCODER_ID = "light/1"
+
+PERSON_SIGMA = 0.09
+"""Of each of a template's numbers: two persons are then about 1.44 apart, and never below 0.9."""
+
+PHOTO_SIGMA = 0.01
+"""By which the templates of a person's photos vary: they are about 0.16 apart."""
+
+CHIP_SIDE = 150
+_COARSE_SIDE = 12
+_MARK = re.compile(rb"\xff\xd8\xffperson=([0-9]{1,18}) number=([0-9]{1,18});")
+
+
+def light_photo(person: int, number: int, size: int = 300_000) -> bytes:
+    """Return a file of `size` bytes that passes for a JPEG and shows a person (>= 0), in a photo of theirs (>= 0)."""
+    photo = b"\xff\xd8\xffperson=%d number=%d;" % (person, number)
+    assert _MARK.fullmatch(photo), photo
+    return photo.ljust(size, b"\0")
+
+
+class LightAnalyser:
+    """Sees the one face that a `light_photo` names, and none in any other file. It takes `delay_s` for a photo."""
+
+    runtime = "light"
+    encoder_id = ENCODER_ID
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        self._delay_s = delay_s
+
+    async def analyse(self, image_bytes: bytes, scope: "Scope" = "every_face") -> Analysis:
+        await anyio.sleep(self._delay_s)
+        mark = _MARK.match(image_bytes)
+        faces = (light_face(int(mark[1]), int(mark[2])),) if mark else ()
+        return Analysis(640, 480, faces, {"decode": 1.0, "detect": 2.0, "align": 1.0, "encode": 1.0})
+
+
+def light_face(person: int, number: int) -> Face:
+    """Return the face that LightAnalyser sees in `light_photo(person, number)`."""
+    left, top = 100 + number % 300, 100 + number % 200
+    landmarks = np.array([[80, 35], [65, 35], [20, 35], [35, 35], [50, 65]], np.int32) + np.array([left, top], np.int32)
+    template = Template(_vector(person, number), ENCODER_ID)
+    return Face(Box(left, top, left + 99, top + 99), 1.0, landmarks, _chip(person, number), template)
+
+
+def _vector(person: int, number: int) -> Vector:
+    face = np.random.default_rng([0, person]).normal(0.0, PERSON_SIGMA, TEMPLATE_SIZE)
+    variation = np.random.default_rng([1, person, number]).normal(0.0, PHOTO_SIGMA, TEMPLATE_SIZE)
+    return (face + variation).astype(np.float32)
+
+
+def _chip(person: int, number: int) -> Chip:
+    """Return soft colours, which are the person's, with the grain of the photo: it compresses as a photo does."""
+    coarse = np.random.default_rng([2, person]).uniform(30, 225, (_COARSE_SIDE, _COARSE_SIDE, 3))
+    enlarge = _interpolation(_COARSE_SIDE, CHIP_SIDE)
+    soft = np.einsum("yi,ijc,xj->yxc", enlarge, coarse, enlarge, optimize=True)
+    grain = np.random.default_rng([3, person, number]).normal(0.0, 3.0, soft.shape)
+    return np.asarray(np.clip(np.rint(soft + grain), 0, 255), dtype=np.uint8)
+
+
+def _interpolation(source: int, target: int) -> npt.NDArray[np.float64]:
+    """Return the matrix (target, source) that interpolates linearly between `source` values."""
+    positions = np.linspace(0, source - 1, target)
+    return np.clip(1.0 - np.abs(positions[:, None] - np.arange(source)[None, :]), 0.0, None)
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C, as `face-api serve` does; other settings are FACE_API_* variables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds that the analysis of a photo takes")
+    arguments = parser.parse_args()
+    sys.exit(0 if serve(arguments.port, arguments.data_dir, arguments.delay) else EXIT_STARTUP)
+
+
+def serve(port: int, data_dir: Path, delay_s: float) -> bool:
+    """What `face-api serve` does, with LightAnalyser; tell whether it could start."""
+    from face_api.app import create_app  # noqa: PLC0415 - unit tests import this module for its analyser
+    from face_api.cli.common import plain_errors, read_settings  # noqa: PLC0415
+    from face_api.server import run  # noqa: PLC0415
+
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    settings = read_settings(port=port, data_dir=data_dir)
+    with plain_errors():
+        app = create_app(settings, LightAnalyser(delay_s))
+    return run(app, settings)
+
+
+if __name__ == "__main__":
+    main()
