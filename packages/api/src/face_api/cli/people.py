@@ -31,7 +31,7 @@ def list_command(company: str | None, after: str, prefix: str, limit: int, data_
         else:
             users = store.directory.users(operator(), company, after, limit, prefix)
             if users is None:
-                fail(f"no company {company}", EXIT_NOT_FOUND)
+                fail(f"there is no company {company}", EXIT_NOT_FOUND)
             for user in users.items:
                 references = f"{user.references} reference{'s' if user.references != 1 else ''}"
                 click.echo(f"{user.key}  {references}{_describe(user.profile)}, since {_moment(user.created_at)}")
@@ -50,7 +50,7 @@ def view_command(company: str, user: str, chips: Path | None, data_dir: Path | N
     with opened_store(data_dir) as store:
         details = store.directory.user(operator(), company, user)
         if details is None:
-            fail(f"no user {user} of a company {company}", EXIT_NOT_FOUND)
+            fail(f"there is no user {user} of {company}", EXIT_NOT_FOUND)
         click.echo(f"{user} of {company}{_describe(details.profile)}, since {_moment(details.created_at)}")
         for reference in details.references:
             kept = "with chip" if reference.has_chip else "no chip kept"
@@ -80,16 +80,20 @@ def erase_command(company: str, user: str | None, yes: bool, data_dir: Path | No
     Every row goes, and every byte that was derived from the photos. The audit trail keeps one entry, of the erasure;
     its older entries no longer tell whom they are about.
     """
-    what = f"the user {user} of {company}" if user is not None else f"the company {company} with all its users"
+    what = f"user {user} of {company}" if user is not None else f"company {company}"
     if not yes:
-        click.confirm(f"Erase {what}? This cannot be undone.", abort=True, err=True)
+        click.confirm(
+            f"Erase the {what}{'' if user is not None else ' with all its users'}? This cannot be undone.",
+            abort=True,
+            err=True,
+        )
     with opened_store(data_dir) as store:
         if user is None:
             receipt = store.eraser.erase_company(operator(), company)
         else:
             receipt = store.eraser.erase_user(operator(), company, user)
     if receipt is None:
-        fail(f"there is no {what.removeprefix('the ')}", EXIT_NOT_FOUND)
+        fail(f"there is no {what}", EXIT_NOT_FOUND)
     click.echo(json.dumps(_to_json(receipt), indent=2))
     if not receipt.overwritten:
         click.echo("Traces may be left in the database's files: `face-api compact` removes them.", err=True)

@@ -18,11 +18,11 @@ from typing import Any, Literal
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError
-from face_api.store.tables import AuditEvent, AuditHead, Company, User, utc_now
+from face_api.store.tables import AuditEvent, AuditHead, Company, User, table_of, utc_now
 
 Action = Literal["enroll", "analyse", "list", "view", "erase", "purge", "rotate", "reencode"]
 
@@ -30,7 +30,14 @@ GENESIS = bytes(32)
 """What stands for the hash before the first entry's."""
 
 _BATCH = 1000
-_ENTRY = SQLModel.metadata.tables["audit_events"]
+_ENTRY = table_of(AuditEvent)
+_HEAD = table_of(AuditHead)
+
+# Built once: that takes longer than to execute them.
+_INSERT = insert(_ENTRY)
+_MOVE_HEAD = update(_HEAD)
+_FIND_HEAD = select(_HEAD.c.sequence, _HEAD.c.hash, _HEAD.c.mac)
+_HOLD_HEAD = _FIND_HEAD.with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +141,10 @@ class AuditTrail:
             "details": json.dumps(details, separators=(",", ":"), sort_keys=True),
         }
         entry_hash = self._entry_hash(previous.hash, fields)
-        session.execute(insert(AuditEvent).values(**fields, hash=entry_hash))
+        connection = session.connection()
+        connection.execute(_INSERT, fields | {"hash": entry_hash})
         end = Checkpoint(sequence, entry_hash)
-        session.execute(update(AuditHead).values(sequence=sequence, hash=entry_hash, mac=self._head_mac(end)))
+        connection.execute(_MOVE_HEAD, {"sequence": sequence, "hash": entry_hash, "mac": self._head_mac(end)})
         return end
 
     def verify(self, expected: Checkpoint | None = None) -> Checkpoint:
@@ -148,7 +156,7 @@ class AuditTrail:
         previous = GENESIS
         count = 0
         with self._database.reading() as session:
-            statement = select(*_ENTRY.columns).order_by(_ENTRY.columns.sequence)
+            statement = select(*_ENTRY.c).order_by(_ENTRY.c.sequence)
             for entry in session.execute(statement.execution_options(yield_per=_BATCH)).mappings():
                 fields = dict(entry)
                 entry_hash = fields.pop("hash")
@@ -194,8 +202,7 @@ class AuditTrail:
                 )
 
     def _head(self, session: Session, *, hold: bool) -> Checkpoint:
-        statement = select(col(AuditHead.sequence), col(AuditHead.hash), col(AuditHead.mac))
-        head = session.execute(statement.with_for_update() if hold else statement).one_or_none()
+        head = session.connection().execute(_HOLD_HEAD if hold else _FIND_HEAD).one_or_none()
         if head is None:
             raise AuditTrailBrokenError(0, "its head is missing")
         end = Checkpoint(head.sequence, head.hash)

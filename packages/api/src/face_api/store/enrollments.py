@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -15,11 +15,26 @@ from face_api.store.errors import StoreDamagedError
 from face_api.store.events import EventLog, Outcome
 from face_api.store.people import Person, find_or_make_user, find_user
 from face_api.store.sealing import Vault, key_id_of
-from face_api.store.tables import Company, Reference, User, utc_now
+from face_api.store.tables import Company, Reference, User, table_of, utc_now
 from face_engine.timing import StageTimings
 from face_engine.types import TEMPLATE_SIZE, Template, Vector
 
 TEMPLATE_DTYPE = np.dtype("<f4")
+
+# Built once: that takes longer than to execute them.
+_TEMPLATES = (
+    select(col(Reference.encoder_id), col(Reference.template))
+    .join(User, col(User.id) == col(Reference.user_id))
+    .join(Company, col(Company.id) == col(User.company_id))
+    .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
+    .order_by(col(Reference.id))
+)
+_PHOTOS = (
+    select(col(Reference.id), col(Reference.encoder_id), col(Reference.photo_digest))
+    .where(col(Reference.user_id) == bindparam("user_id"))
+    .order_by(col(Reference.id))
+)
+_INSERT = insert(table_of(Reference))
 
 Enrolled = Literal["enrolled", "already_enrolled"]
 
@@ -42,6 +57,13 @@ class Enrollment:
     photo_sha256: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    id: int
+    encoder_id: str
+    is_of_this_photo: bool
+
+
 class EnrollmentStore:
     """The references of users. Methods block; each is one transaction; safe from several threads.
 
@@ -56,15 +78,8 @@ class EnrollmentStore:
 
     def references(self, company: str, user: str) -> list[Template]:
         """Return the user's templates, the oldest first; none where company or user is not registered."""
-        statement = (
-            select(col(Reference.encoder_id), col(Reference.template))
-            .join(User, col(User.id) == col(Reference.user_id))
-            .join(Company, col(Company.id) == col(User.company_id))
-            .where(col(Company.name) == company, col(User.key) == user)
-            .order_by(col(Reference.id))
-        )
         with self._database.reading() as session:
-            rows = session.execute(statement).all()
+            rows = session.execute(_TEMPLATES, {"company": company, "user": user}).all()
         return [
             Template(unpack(self._vault.open(sealed, "template", company, user, encoder_id)), encoder_id)
             for encoder_id, sealed in rows
@@ -75,11 +90,11 @@ class EnrollmentStore:
         # Most photos are new: that is found out without the lock on writing.
         with self._database.reading() as session:
             person = find_user(session, enrollment.company, enrollment.user)
-            if person is None or self._find_photo(session, person, enrollment, encoder_id) is None:
+            if person is None or not self._is_known(session, person, enrollment, encoder_id):
                 return False
         with self._database.writing() as session:
             person = find_user(session, enrollment.company, enrollment.user, "row")
-            if person is None or self._find_photo(session, person, enrollment, encoder_id) is None:
+            if person is None or not self._is_known(session, person, enrollment, encoder_id):
                 return False
             self._note(session, caller, person, enrollment, "already_enrolled", {})
             return True
@@ -102,56 +117,48 @@ class EnrollmentStore:
         """
         with self._database.writing() as session:
             person = find_or_make_user(session, enrollment.company, enrollment.user)
-            if self._find_photo(session, person, enrollment, template.encoder_id) is not None:
-                outcome: Enrolled = "already_enrolled"
-            else:
+            references = self._references(session, person, enrollment)
+            same_photo = [reference for reference in references if reference.is_of_this_photo]
+            outcome: Enrolled = "already_enrolled"
+            if not any(reference.encoder_id == template.encoder_id for reference in same_photo):
                 outcome = "enrolled"
-                outdated = self._find_photo(session, person, enrollment)
                 self._insert(session, person, enrollment, template, chip_png)
-                self._retire(session, person, outdated, limit)
+                others = [reference.id for reference in references if reference not in same_photo]
+                retired = [reference.id for reference in same_photo] + others[: max(0, len(others) + 1 - limit)]
+                if retired:
+                    session.execute(delete(Reference).where(col(Reference.id).in_(retired)))
             self._note(session, caller, person, enrollment, outcome, timings_ms)
             return outcome
 
-    def _find_photo(
-        self, session: Session, person: Person, enrollment: Enrollment, encoder_id: str | None = None
-    ) -> int | None:
-        """Return the id of the reference that was made of this very photo, by one encoder or by any."""
-        statement = select(col(Reference.id), col(Reference.encoder_id), col(Reference.photo_digest)).where(
-            col(Reference.user_id) == person.user_id
+    def _references(self, session: Session, person: Person, enrollment: Enrollment) -> list[_Known]:
+        """Return the user's references, the oldest first."""
+        known = []
+        for reference_id, encoder_id, sealed in session.execute(_PHOTOS, {"user_id": person.user_id}):
+            digest = self._vault.open(sealed, "photo_digest", enrollment.company, enrollment.user, encoder_id)
+            known.append(_Known(reference_id, encoder_id, hmac.compare_digest(digest, enrollment.photo_sha256)))
+        return known
+
+    def _is_known(self, session: Session, person: Person, enrollment: Enrollment, encoder_id: str) -> bool:
+        return any(
+            reference.is_of_this_photo and reference.encoder_id == encoder_id
+            for reference in self._references(session, person, enrollment)
         )
-        if encoder_id is not None:
-            statement = statement.where(col(Reference.encoder_id) == encoder_id)
-        for reference_id, made_by, sealed in session.execute(statement):
-            digest = self._vault.open(sealed, "photo_digest", enrollment.company, enrollment.user, made_by)
-            if hmac.compare_digest(digest, enrollment.photo_sha256):
-                return reference_id
-        return None
 
     def _insert(
         self, session: Session, person: Person, enrollment: Enrollment, template: Template, chip_png: bytes | None
     ) -> None:
         place = enrollment.company, enrollment.user, template.encoder_id
         sealed = self._vault.seal(pack(template), "template", *place)
-        session.execute(
-            insert(Reference).values(
-                user_id=person.user_id,
-                encoder_id=template.encoder_id,
-                key_id=key_id_of(sealed),
-                template=sealed,
-                photo_digest=self._vault.seal(enrollment.photo_sha256, "photo_digest", *place),
-                chip=None if chip_png is None else self._vault.seal(chip_png, "chip", *place),
-                created_at=utc_now(),
-            )
-        )
-
-    def _retire(self, session: Session, person: Person, outdated: int | None, limit: int) -> None:
-        if outdated is not None:
-            session.execute(delete(Reference).where(col(Reference.id) == outdated))
-        newest_first = (
-            select(col(Reference.id)).where(col(Reference.user_id) == person.user_id).order_by(col(Reference.id).desc())
-        )
-        if retired := session.scalars(newest_first).all()[limit:]:
-            session.execute(delete(Reference).where(col(Reference.id).in_(retired)))
+        reference = {
+            "user_id": person.user_id,
+            "encoder_id": template.encoder_id,
+            "key_id": key_id_of(sealed),
+            "template": sealed,
+            "photo_digest": self._vault.seal(enrollment.photo_sha256, "photo_digest", *place),
+            "chip": None if chip_png is None else self._vault.seal(chip_png, "chip", *place),
+            "created_at": utc_now(),
+        }
+        session.connection().execute(_INSERT, reference)
 
     def _note(
         self,

@@ -12,7 +12,7 @@ from sqlmodel import col
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
 from face_api.store.people import Person, find_company, find_user
-from face_api.store.tables import AnalysisEvent, utc_now
+from face_api.store.tables import AnalysisEvent, table_of, utc_now
 from face_engine.matching import Comparison
 
 STAGES = ("store", "decode", "detect", "align", "encode", "match", "total")
@@ -20,6 +20,7 @@ STAGES = ("store", "decode", "detect", "align", "encode", "match", "total")
 Operation = Literal["enroll", "analyse"]
 
 _PURGE_BATCH = 10_000
+_INSERT = insert(table_of(AnalysisEvent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class EventLog:
             "distance": min((comparison.distance for comparison in outcome.comparisons), default=None),
         }
         event |= {f"{stage}_ms": outcome.timings_ms.get(stage) for stage in STAGES}
-        session.execute(insert(AnalysisEvent).values(**event))
+        session.connection().execute(_INSERT, event)
         details: dict[str, Any] = {
             "reason": outcome.reason,
             "timings_ms": {stage: round(ms, 1) for stage, ms in outcome.timings_ms.items()},

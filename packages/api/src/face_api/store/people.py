@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import literal_column, select
+from sqlalchemy import Select, bindparam, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel, col
@@ -35,30 +35,36 @@ class Person:
         return Subject(self.company_token, self.user_token)
 
 
+# Built once: that takes longer than to execute them.
+
+_COMPANY = select(col(Company.id), col(Company.token)).where(col(Company.name) == bindparam("company"))
+_USER = (
+    select(col(Company.id), col(Company.token), col(User.id), col(User.token))
+    .join(User, col(User.company_id) == col(Company.id))
+    .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
+)
+_COMPANY_HELD: dict[Hold, Select[int, str]] = {
+    "nothing": _COMPANY,
+    "existence": _COMPANY.with_for_update(read=True, key_share=True),
+    "row": _COMPANY.with_for_update(),
+}
+_USER_HELD: dict[Hold, Select[int, str, int, str]] = {
+    "nothing": _USER,
+    "existence": _USER.with_for_update(read=True, key_share=True),
+    # The company stays as long as its user: who removes it has to remove the user first.
+    "row": _USER.with_for_update(of=User),
+}
+
+
 def find_user(session: Session, company: str, user: str, hold: Hold = "nothing") -> Person | None:
     """Return both rows, or None where one of them is not there."""
-    statement = (
-        select(col(Company.id), col(Company.token), col(User.id), col(User.token))
-        .join(User, col(User.company_id) == col(Company.id))
-        .where(col(Company.name) == company, col(User.key) == user)
-    )
-    if hold == "existence":
-        statement = statement.with_for_update(read=True, key_share=True)
-    elif hold == "row":
-        # The company stays as long as its user: who removes it has to remove the user first.
-        statement = statement.with_for_update(of=User)
-    row = session.execute(statement).one_or_none()
+    row = session.execute(_USER_HELD[hold], {"company": company, "user": user}).one_or_none()
     return None if row is None else Person(*row)
 
 
 def find_company(session: Session, company: str, hold: Hold = "nothing") -> Person | None:
     """Return the company's row alone."""
-    statement = select(col(Company.id), col(Company.token)).where(col(Company.name) == company)
-    if hold == "existence":
-        statement = statement.with_for_update(read=True, key_share=True)
-    elif hold == "row":
-        statement = statement.with_for_update()
-    row = session.execute(statement).one_or_none()
+    row = session.execute(_COMPANY_HELD[hold], {"company": company}).one_or_none()
     return None if row is None else Person(*row, user_id=None, user_token=None)
 
 

@@ -1,5 +1,6 @@
 """Opens the store: the database, its schema, the sealing keys, and what works on them."""
 
+import logging
 import secrets
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, Secret, User
 
 AUDIT_KEY_BYTES = 32
+
+logger = logging.getLogger(__name__)
 
 _AUDIT_KEY = "audit"
 _SAMPLES = 3
@@ -129,6 +132,7 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
                 upgrade(connection, vault, revision)
             elif before > revision:
                 downgrade(connection, vault, revision)
+        logger.info("the schema of %s was %s and is %s now", database.name, before or "not there", revision)
         if before is not None:
             database.compact()  # templates of an older schema lay open
     return before

@@ -1,5 +1,6 @@
 """The schema's revisions, by Alembic: a file each in versions/, applied inside the caller's transaction."""
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ FIRST_SEALED = "0002"
 HEAD = "0002"
 
 _FOLDER = Path(__file__).parent
+
+# It tells at every start which kind of database it found.
+logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
 
 
 def revision_of(connection: Connection) -> str | None:
