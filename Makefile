@@ -52,8 +52,9 @@ torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each, 
 	$(RUN)python -m pytest -m torture -s tests/torture
 
 .PHONY: bench
-bench: .venv/synced ## Measure speed and memory, as ratios within one run
+bench: .venv/synced ## Measure speed and memory, and the store with a million users, as ratios within one run
 	$(RUN)python scripts/bench.py $(ARGS)
+	$(RUN)python scripts/bench_store.py
 
 .PHONY: cuda-check
 cuda-check: .venv/synced ## Agreement and speed on an NVIDIA GPU, with whatever here can use it

@@ -112,6 +112,15 @@ class Database:
             finally:
                 raw.execute("PRAGMA foreign_keys = ON")
 
+    def check_durability(self) -> None:
+        """Warn where a PostgreSQL server is told to acknowledge what a power failure may take back."""
+        if self.is_sqlite:
+            return
+        with self.reading() as session:
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                if session.execute(text(f"SHOW {setting}")).scalar_one() == "off":
+                    logger.warning("%s has %s off: a power failure may lose enrollments", self.name, setting)
+
     def scrub(self) -> bool:
         """Overwrite what was removed, as far as that is done without stopping everybody; tell whether nothing is left.
 

@@ -97,6 +97,7 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
             _check_schema(database)
         audit = AuditTrail(database, _audit_key(database, vault))
         _check_keys(database, vault)
+        database.check_durability()
     except StoreError:
         database.close()
         raise

@@ -1,0 +1,124 @@
+"""`make bench`, its second part: what the store costs, with few users and with a million.
+
+On SQLite in a temporary folder; `--database-url` takes a PostgreSQL database instead, which must be empty.
+"""
+
+import hashlib
+import logging
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import click
+import numpy as np
+from sqlalchemy import URL
+from tqdm import tqdm
+
+from face_api.store import Caller, Enrollment, KeyFile, Outcome, Profile, Store, open_store, parse_url, sqlite_url
+from face_engine.matching import Comparison
+from face_engine.types import Template
+from fill_store import COMPANY, fill, key_of
+
+ENCODER_ID = "bench/1"
+CALLER = Caller("bench", "bench")
+CHIP_BYTES = 42_000
+"""A chip as a PNG; its content does not matter here."""
+
+FEW = 1_000
+ROUNDS = 400
+TIMINGS_MS = {"decode": 10.0, "detect": 50.0, "align": 1.0, "encode": 6.0, "total": 70.0}
+
+
+@click.command()
+@click.option("--users", type=click.IntRange(FEW), default=1_000_000, show_default=True, help="How many are many.")
+@click.option("--database-url", help="An empty PostgreSQL database; its tables stay.")
+def main(users: int, database_url: str | None) -> None:
+    """Measure the store's share of an enrollment and an analysis, and how it grows with the number of users."""
+    logging.disable(logging.WARNING)
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name)
+        url = parse_url(database_url) if database_url else sqlite_url(folder)
+        print(f"store: {url.drivername}, {FEW} and {users} users with a reference each; p50 and p95 of {ROUNDS}\n")
+        few, many = _measure(url, folder, FEW), _measure(url, folder, users)
+        if not database_url:
+            print(f"{'a bare row with a chip, synced':34}{_row(_bare_inserts(folder))}\n")
+        print(f"{'':34}{f'{FEW} users':>20}{f'{users} users':>22}{'p50 grows by':>16}")
+        for what in few:
+            ratio = statistics.median(many[what]) / statistics.median(few[what])
+            print(f"{what:34}{_row(few[what])}{_row(many[what]):>22}{ratio:15.2f}x")
+        if not database_url:
+            size = sum(path.stat().st_size for path in folder.iterdir())
+            print(f"\n{users} users take {size / 1e6:.0f} MB without chips; a chip as a PNG is about 42 kB")
+
+
+def _measure(url: URL, folder: Path, users: int) -> dict[str, list[float]]:
+    with closing(open_store(url, KeyFile(folder / "face.keys"), patient=True, migrate=True)) as store:
+        with tqdm(total=users, unit=" users", disable=None, leave=False) as bar:
+            for count in fill(store, users, ENCODER_ID):
+                bar.update(count)
+        numbers = np.random.default_rng(users).integers(0, users, ROUNDS).tolist()
+        for number in range(20):  # statements are compiled, pages are read
+            _enroll(store, f"warm{number}{users}", number)
+            _analyse(store, number)
+        return {
+            "lookup of a user's templates": [_timed(_look_up, store, number) for number in numbers],
+            "analysis, lookup and record": [_timed(_analyse, store, number) for number in numbers],
+            "enrollment of a new user, a chip": [
+                _timed(_enroll, store, f"new{users}x{place}", number) for place, number in enumerate(numbers)
+            ],
+            "a page of 100 users": [_timed(_page, store, number) for number in numbers],
+        }
+
+
+def _look_up(store: Store, number: int) -> None:
+    if not store.enrollments.references(COMPANY, key_of(number)):
+        raise click.ClickException(f"{key_of(number)} is not there")
+
+
+def _analyse(store: Store, number: int) -> None:
+    _look_up(store, number)
+    store.events.record(
+        CALLER, COMPANY, key_of(number), Outcome("analyse", "compared", TIMINGS_MS, (Comparison(0.3, 0.6, 0),))
+    )
+
+
+def _enroll(store: Store, user: str, number: int) -> None:
+    digest = hashlib.sha256(user.encode()).digest()
+    enrollment = Enrollment(COMPANY, user, Profile(gender=number % 2, age=30), digest)
+    template = Template(np.full(128, number, np.float32), ENCODER_ID)
+    if not store.enrollments.note_repetition(CALLER, enrollment, ENCODER_ID):
+        store.enrollments.add(CALLER, enrollment, template, os.urandom(CHIP_BYTES), 5, TIMINGS_MS)
+
+
+def _page(store: Store, number: int) -> None:
+    store.directory.users(CALLER, COMPANY, after=key_of(number), limit=100)
+
+
+def _bare_inserts(folder: Path) -> list[float]:
+    """Return the times in which one row of an enrollment's size is committed, and nothing else: the disk's share."""
+    with closing(sqlite3.connect(folder / "bare.sqlite3", isolation_level=None)) as connection:
+        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "CREATE TABLE bare (value BLOB)"):
+            connection.execute(statement)
+        return [
+            _timed(connection.execute, "INSERT INTO bare VALUES (?)", (os.urandom(CHIP_BYTES),)) for _ in range(ROUNDS)
+        ]
+
+
+def _timed(call: Callable[..., object], *arguments: object) -> float:
+    start = time.perf_counter()
+    call(*arguments)
+    return (time.perf_counter() - start) * 1000
+
+
+def _row(times_ms: list[float]) -> str:
+    p95 = sorted(times_ms)[round(0.95 * (len(times_ms) - 1))]
+    return f"{statistics.median(times_ms):8.2f} {p95:8.2f} ms"
+
+
+if __name__ == "__main__":
+    main()

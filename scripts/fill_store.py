@@ -1,0 +1,87 @@
+"""Fill the store that FACE_API_* names with users who look like nobody, to see how it does with many.
+
+`python scripts/fill_store.py --users 1000000` takes a minute or two. `face-api erase load` takes them away again.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator
+
+import click
+import numpy as np
+from sqlalchemy import insert, select
+from sqlmodel import col
+from tqdm import tqdm
+
+from face_api.settings import SettingsError, load_settings
+from face_api.store import Store, StoreError, open_configured
+from face_api.store.enrollments import pack
+from face_api.store.people import find_or_make_user
+from face_api.store.sealing import key_id_of
+from face_api.store.tables import Reference, User, new_token, table_of, utc_now
+from face_engine.types import TEMPLATE_SIZE, Template
+
+COMPANY = "load"
+BATCH = 10_000
+
+
+def key_of(number: int) -> str:
+    """Return the id of the user of that number: they sort as their numbers do."""
+    return f"user{number:09d}"
+
+
+def fill(store: Store, users: int, encoder_id: str) -> Iterator[int]:
+    """Enroll users of COMPANY, from number 0 on, each with one sealed reference and no chip; yield how many came."""
+    with store.database.writing() as session:
+        company_id = find_or_make_user(session, COMPANY, key_of(0)).company_id
+    for first in range(0, users, BATCH):
+        last = min(first + BATCH, users)
+        now = utc_now()
+        with store.database.writing() as session:
+            mine = select(col(User.id), col(User.key)).where(
+                col(User.company_id) == company_id, col(User.key).between(key_of(first), key_of(last - 1))
+            )
+            there = {key for _, key in session.execute(mine)}
+            new = [key for key in map(key_of, range(first, last)) if key not in there]
+            rows = [{"company_id": company_id, "key": key, "token": new_token(), "created_at": now} for key in new]
+            if rows:
+                session.connection().execute(insert(table_of(User)), rows)
+            references = [_reference(store, user_id, key, encoder_id) for user_id, key in session.execute(mine)]
+            session.connection().execute(insert(table_of(Reference)), references)
+        yield last - first
+
+
+def _reference(store: Store, user_id: int, key: str, encoder_id: str) -> dict[str, object]:
+    vector = np.random.default_rng(int(key[4:])).normal(0.0, 0.09, TEMPLATE_SIZE).astype(np.float32)
+    place = COMPANY, key, encoder_id
+    template = store.vault.seal(pack(Template(vector, encoder_id)), "template", *place)
+    return {
+        "user_id": user_id,
+        "encoder_id": encoder_id,
+        "key_id": key_id_of(template),
+        "template": template,
+        "photo_digest": store.vault.seal(hashlib.sha256(key.encode()).digest(), "photo_digest", *place),
+        "chip": None,
+        "created_at": utc_now(),
+    }
+
+
+@click.command()
+@click.option("--users", type=click.IntRange(1), default=1_000_000, show_default=True, help="How many.")
+@click.option("--encoder-id", default="load/1", show_default=True, help="What their references say that made them.")
+def main(users: int, encoder_id: str) -> None:
+    """Enroll many users of the company `load`, whose templates are random."""
+    try:
+        store = open_configured(load_settings(), patient=True)
+    except (SettingsError, StoreError) as error:
+        sys.exit(str(error))
+    try:
+        with tqdm(total=users, unit=" users", disable=None) as bar:
+            for count in fill(store, users, encoder_id):
+                bar.update(count)
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()
