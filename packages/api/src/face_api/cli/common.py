@@ -11,7 +11,7 @@ import click
 from tqdm import tqdm
 
 from face_api.settings import Settings, SettingsError, load_settings
-from face_api.store import Caller, Store, StoreError, open_configured
+from face_api.store import Caller, Store, StoreError, open_configured, sqlite_path
 from face_engine.errors import FaceEngineError
 
 EXIT_NOT_FOUND = 1
@@ -39,6 +39,8 @@ def read_settings(**given: object) -> Settings:
 def opened_store(data_dir: Path | None) -> Iterator[Store]:
     """Open the store for a command, which may take its time. Ends the program, in plain words, where that fails."""
     settings = read_settings(data_dir=data_dir)
+    if settings.database_url is None and not sqlite_path(settings.data_dir).is_file():
+        fail(f"there is no database in {settings.data_dir}: name its folder, --data-dir or FACE_API_DATA_DIR")
     with plain_errors():
         store = open_configured(settings, patient=True)
         try:

@@ -1,7 +1,7 @@
 """Enrollments that last, sealed, and what was done with them. Only this package knows the database."""
 
 from face_api.store.audit import AuditTrailBrokenError, Caller, Checkpoint
-from face_api.store.database import Database, parse_url, sqlite_url
+from face_api.store.database import Database, parse_url, sqlite_path, sqlite_url
 from face_api.store.enrollments import Enrolled, Enrollment, Profile
 from face_api.store.erasure import Receipt
 from face_api.store.errors import KeysError, StoreDamagedError, StoreError, StoreUnavailableError
@@ -39,6 +39,7 @@ __all__ = [
     "open_store",
     "parse_url",
     "revisions",
+    "sqlite_path",
     "sqlite_url",
     "utc_now",
 ]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,15 +22,21 @@ POOL_OVERFLOW = 8
 POOL_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 10.0
+IDLE_TIMEOUT_S = 30.0
 
 _WRITE = "face_api_write"
 
 logger = logging.getLogger(__name__)
 
 
+def sqlite_path(data_dir: Path) -> Path:
+    """Return where the embedded default is."""
+    return data_dir / DATABASE_NAME
+
+
 def sqlite_url(data_dir: Path) -> URL:
     """Return the embedded default's URL."""
-    return URL.create("sqlite", database=str(data_dir / DATABASE_NAME))
+    return URL.create("sqlite", database=str(sqlite_path(data_dir)))
 
 
 def parse_url(value: str) -> URL:
@@ -70,6 +77,7 @@ class Database:
             self._snapshots = self._engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
+        self._turn = threading.Lock()
         self._writes = self._engine.execution_options(**{_WRITE: True})
 
     def close(self) -> None:
@@ -87,8 +95,26 @@ class Database:
 
         On SQLite it holds the lock on writing from its start. Raises StoreUnavailableError.
         """
-        with _translated(), Session(self._writes, expire_on_commit=False) as session, session.begin():
+        with (
+            self._turn_to_write(),
+            _translated(),
+            Session(self._writes, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             yield session
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """Let threads write to SQLite one after the other: its own way of waiting, by sleeping, starves some of them."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise StoreUnavailableError("the database is busy: too many want to write")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
@@ -141,7 +167,12 @@ class Database:
         with _translated(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_sqlite:
-                connection.exec_driver_sql("VACUUM")
+                # The copy that it makes would otherwise be in memory, all of it.
+                connection.exec_driver_sql("PRAGMA temp_store = FILE")
+                try:
+                    connection.exec_driver_sql("VACUUM")
+                finally:
+                    connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
             else:
                 for table in ("face_references", "users", "companies", "analysis_events"):
                     connection.exec_driver_sql(f"VACUUM FULL {table}")
@@ -206,6 +237,8 @@ def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
 
 def _server_settings(statement_timeout_s: float | None) -> Iterator[tuple[str, str]]:
     yield "timezone", "UTC"
+    # A client that was suspended must not keep everybody else from the rows it holds.
+    yield "idle_in_transaction_session_timeout", f"{IDLE_TIMEOUT_S * 1000:.0f}"
     if statement_timeout_s is not None:
         yield "statement_timeout", f"{statement_timeout_s * 1000:.0f}"
 

@@ -98,7 +98,7 @@ class KeyFile:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with suppress(FileExistsError):  # another process was quicker, and its key is as good
                 create_file(self._path, _to_text({_new_id(): secrets.token_bytes(KEY_BYTES)}))
-                logger.warning("made a sealing key in %s: without this file the enrollments are lost", self._path)
+                logger.warning("made a sealing key in %s: keep a copy elsewhere, nothing opens without it", self._path)
 
     def renew(self) -> str:
         keys = self._read()

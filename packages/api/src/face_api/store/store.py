@@ -98,6 +98,7 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         audit = AuditTrail(database, _audit_key(database, vault))
         _check_keys(database, vault)
         database.check_durability()
+        logger.info("the store is %s, sealed with the key %s", database.name, keys.current())
     except StoreError:
         database.close()
         raise
