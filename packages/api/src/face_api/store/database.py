@@ -105,7 +105,7 @@ class Database:
 
     @contextmanager
     def _turn_to_write(self) -> Iterator[None]:
-        """Let threads write to SQLite one after the other: its own way of waiting, by sleeping, starves some of them."""
+        """Let threads write to SQLite one after the other: it waits by sleeping, and some of them would starve."""
         if not self.is_sqlite:
             yield
             return
