@@ -110,10 +110,11 @@ class AuditTrail:
         self._database = database
         self._key = key
 
-    def begin(self, session: Session) -> None:
-        """Make the trail of a new database."""
+    @staticmethod
+    def first_head(key: bytes) -> Mapping[str, Any]:
+        """Return the row that is the head of a trail without entries."""
         start = Checkpoint(0, GENESIS)
-        session.add(AuditHead(sequence=start.sequence, hash=start.hash, mac=self._head_mac(start)))
+        return {"id": 1, "sequence": start.sequence, "hash": start.hash, "mac": _head_mac(key, start)}
 
     def append(
         self,
@@ -144,7 +145,7 @@ class AuditTrail:
         connection = session.connection()
         connection.execute(_INSERT, fields | {"hash": entry_hash})
         end = Checkpoint(sequence, entry_hash)
-        connection.execute(_MOVE_HEAD, {"sequence": sequence, "hash": entry_hash, "mac": self._head_mac(end)})
+        connection.execute(_MOVE_HEAD, {"sequence": sequence, "hash": entry_hash, "mac": _head_mac(self._key, end)})
         return end
 
     def verify(self, expected: Checkpoint | None = None) -> Checkpoint:
@@ -206,7 +207,7 @@ class AuditTrail:
         if head is None:
             raise AuditTrailBrokenError(0, "its head is missing")
         end = Checkpoint(head.sequence, head.hash)
-        if not hmac.compare_digest(head.mac, self._head_mac(end)):
+        if not hmac.compare_digest(head.mac, _head_mac(self._key, end)):
             raise AuditTrailBrokenError(end.sequence, "its head was changed")
         return end
 
@@ -214,5 +215,6 @@ class AuditTrail:
         content = json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
         return hmac.digest(self._key, b"entry" + previous + content, "sha256")
 
-    def _head_mac(self, end: Checkpoint) -> bytes:
-        return hmac.digest(self._key, b"head" + end.sequence.to_bytes(8, "big") + end.hash, "sha256")
+
+def _head_mac(key: bytes, end: Checkpoint) -> bytes:
+    return hmac.digest(key, b"head" + end.sequence.to_bytes(8, "big") + end.hash, "sha256")

@@ -4,7 +4,7 @@ import logging
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import URL, func, select
+from sqlalchemy import URL, Connection, func, insert, select
 from sqlmodel import col
 
 from face_api.settings import PREFIX, Settings, SettingsError
@@ -16,12 +16,11 @@ from face_api.store.erasure import Eraser
 from face_api.store.errors import KeysError, SchemaError, StoreDamagedError, StoreError
 from face_api.store.events import EventLog
 from face_api.store.keys import GivenKeys, KeyFile, Keys
-from face_api.store.migrations import FIRST_SEALED, HEAD, downgrade, revision_of, upgrade
-from face_api.store.people import insert_new
+from face_api.store.migrations import FIRST_SEALED, HEAD, UNSEALED, downgrade, revision_of, upgrade
 from face_api.store.reencoding import Reencoder
 from face_api.store.resealing import Resealer
 from face_api.store.sealing import Vault, key_id_of
-from face_api.store.tables import Company, Reference, Secret, User
+from face_api.store.tables import AuditHead, Company, Reference, Secret, User, table_of
 
 AUDIT_KEY_BYTES = 32
 
@@ -81,7 +80,8 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
 
     Args:
         patient: for maintenance: statements may take as long as they need.
-        migrate: bring the schema to this version first. Always done for SQLite.
+        migrate: bring the schema to this version first. For SQLite that is done anyway, but for templates that lie
+            open where there are keys: those are sealed only when asked for.
 
     Raises:
         StoreUnavailableError: the database cannot be used.
@@ -91,7 +91,10 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
     database = Database(url, patient=patient)
     try:
         vault = Vault(keys)
-        if migrate or database.is_sqlite:
+        if migrate:
+            migrate_database(database, vault)
+        elif database.is_sqlite:
+            _refuse_unsealed(database, vault)
             migrate_database(database, vault)
         else:
             _check_schema(database)
@@ -123,43 +126,70 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
         SchemaError: the revision is not known here, or the database holds something else.
         KeysError: templates have to be sealed or opened on the way, and the keys are not there.
     """
-    with database.reading() as session:
-        before = revision_of(session.connection())
-    if before != revision:
-        with database.migrating() as connection:
-            before = revision_of(connection)
-            if before is None or before < FIRST_SEALED:
-                vault.keys.create()
-            if before is None or before < revision:
-                upgrade(connection, vault, revision)
-            elif before > revision:
-                downgrade(connection, vault, revision)
-        logger.info("the schema of %s was %s and is %s now", database.name, before or "not there", revision)
-        if before is not None:
-            database.compact()  # templates of an older schema lay open
+    before = _revision(database)
+    if before == revision:
+        return before
+    with database.migrating() as connection:
+        before = revision_of(connection)
+        if before is None or before < FIRST_SEALED:
+            vault.keys.create()
+        if before is None or before < revision:
+            upgrade(connection, vault, revision)
+        elif before > revision:
+            downgrade(connection, vault, revision)
+        if (before is None or before < FIRST_SEALED) and revision >= FIRST_SEALED:
+            _begin_audit_trail(connection, vault)
+    logger.info("the schema of %s was %s and is %s now", database.name, before or "not there", revision)
+    if before is not None:
+        database.compact()  # templates of an older schema lay open
     return before
 
 
-def _check_schema(database: Database) -> None:
+def _revision(database: Database) -> str | None:
     with database.reading() as session:
-        found = revision_of(session.connection())
+        return revision_of(session.connection())
+
+
+def _refuse_unsealed(database: Database, vault: Vault) -> None:
+    """Refuse to seal, unasked, templates that lie open where there are keys already.
+
+    Who can write to the database but has no key could else have templates of their choice sealed by the next start.
+    """
+    if _revision(database) != UNSEALED:
+        return
+    try:
+        vault.keys.current()
+    except KeysError:
+        return  # no key yet: these are the enrollments of the first, unsealed versions
+    raise SchemaError(
+        f"the database {database.name} holds templates that lie open, and there are keys to seal them: run "
+        "`face-api migrate` if you expect that, after an update for instance"
+    )
+
+
+def _begin_audit_trail(connection: Connection, vault: Vault) -> None:
+    """Give a new database the key of its audit trail, and the trail its head, in the transaction of its schema.
+
+    Never later: a trail that was removed must not begin again as if nothing had been.
+    """
+    key = secrets.token_bytes(AUDIT_KEY_BYTES)
+    sealed = vault.seal(key, "secret", _AUDIT_KEY)
+    connection.execute(insert(table_of(Secret)), {"name": _AUDIT_KEY, "key_id": key_id_of(sealed), "value": sealed})
+    connection.execute(insert(table_of(AuditHead)), AuditTrail.first_head(key))
+
+
+def _check_schema(database: Database) -> None:
+    found = _revision(database)
     if found != HEAD:
         state = "has no schema yet" if found is None else f"has the schema {found}, and this version needs {HEAD}"
         raise SchemaError(f"the database {database.name} {state}: run `face-api migrate`")
 
 
 def _audit_key(database: Database, vault: Vault) -> bytes:
-    """Return the audit trail's key; a new database is given one."""
     with database.reading() as session:
         found = session.get(Secret, _AUDIT_KEY)
     if found is None:
-        vault.keys.create()
-        key = secrets.token_bytes(AUDIT_KEY_BYTES)
-        sealed = vault.seal(key, "secret", _AUDIT_KEY)
-        with database.writing() as session:
-            if insert_new(session, Secret, name=_AUDIT_KEY, key_id=key_id_of(sealed), value=sealed):
-                AuditTrail(database, key).begin(session)
-            found = session.get_one(Secret, _AUDIT_KEY)  # another process may have been quicker
+        raise SchemaError(f"the key of the audit trail is gone from {database.name}: somebody removed it")
     try:
         return vault.open(found.value, "secret", _AUDIT_KEY)
     except StoreDamagedError as error:
