@@ -90,7 +90,10 @@ class FaceEngine:
 
     def encode(self, chips: Sequence[Chip]) -> list[Template]:
         """Return the template of each chip, as `analyse` makes it. Raises InferenceError."""
-        vectors = encode_views(self.runtime.encode, chips, self._views)
+        try:
+            vectors = encode_views(self.runtime.encode, chips, self._views)
+        except MemoryError as error:
+            raise InferenceError("there is not enough memory for these chips") from error
         return [Template(vector, self.encoder_id) for vector in vectors]
 
     def warm_up(self) -> None:

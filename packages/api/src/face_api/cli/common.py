@@ -14,7 +14,7 @@ from face_api.settings import Settings, SettingsError, load_settings
 from face_api.store import Caller, Store, StoreError, open_configured, sqlite_path
 from face_engine.errors import FaceEngineError
 
-EXIT_NOT_FOUND = 1
+EXIT_NOT_FOUND = EXIT_INCOMPLETE = 1
 EXIT_STARTUP = 3
 
 _MAX_ACTOR = 64

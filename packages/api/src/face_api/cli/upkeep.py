@@ -5,7 +5,16 @@ from pathlib import Path
 
 import click
 
-from face_api.cli.common import data_dir_option, fail, opened_store, operator, plain_errors, progress, read_settings
+from face_api.cli.common import (
+    EXIT_INCOMPLETE,
+    data_dir_option,
+    fail,
+    opened_store,
+    operator,
+    plain_errors,
+    progress,
+    read_settings,
+)
 from face_api.inference import EngineConfig
 from face_api.services.reencoding import reencode
 from face_api.services.retention import purge
@@ -53,7 +62,11 @@ def rotate_command(data_dir: Path | None) -> None:
         done = progress(store.resealer.run(rotation), rotation.references, "sealing again")
         former = [key_id for key_id in store.resealer.keys_in_use() if key_id != rotation.key_id]
         if former:
-            fail(f"{', '.join(former)} still seal what was enrolled meanwhile: run this again", 1)
+            fail(
+                f"{done} references are sealed again, and some still with {', '.join(former)}: they were written "
+                "meanwhile, then run this again, or do not open, then the lines above name them",
+                EXIT_INCOMPLETE,
+            )
     click.echo(f"{done} references are sealed again; everything is sealed with the key {rotation.key_id}")
     click.echo("Former keys are needed for backups from before; take them away when those are gone.")
 

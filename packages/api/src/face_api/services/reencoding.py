@@ -15,13 +15,6 @@ def reencode(store: Store, engine: FaceEngine, caller: Caller) -> Iterator[int]:
     Raises:
         StoreError, InferenceError: the rest was not changed.
     """
-    total = 0
-    try:
-        for chips in store.reencoder.chips(engine.encoder_id):
-            templates = engine.encode([decode(chip.chip_png) for chip in chips])
-            done = sum(store.reencoder.replace(chip, template) for chip, template in zip(chips, templates, strict=True))
-            total += done
-            yield done
-    finally:
-        if total:
-            store.reencoder.note(caller, engine.encoder_id, total)
+    for chips in store.reencoder.chips(engine.encoder_id):
+        templates = engine.encode([decode(chip.chip_png) for chip in chips])
+        yield store.reencoder.replace(caller, list(zip(chips, templates, strict=True)))

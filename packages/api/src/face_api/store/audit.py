@@ -156,19 +156,22 @@ class AuditTrail:
         """
         previous = GENESIS
         count = 0
+        if expected is not None and expected.sequence < 1 and expected != Checkpoint(0, GENESIS):
+            raise AuditTrailBrokenError(expected.sequence, "it is not the one that is expected there")
         with self._database.reading() as session:
             statement = select(*_ENTRY.c).order_by(_ENTRY.c.sequence)
-            for entry in session.execute(statement.execution_options(yield_per=_BATCH)).mappings():
-                fields = dict(entry)
-                entry_hash = fields.pop("hash")
-                count += 1
-                if entry["sequence"] != count:
-                    raise AuditTrailBrokenError(count, f"it is missing; the next one is {entry['sequence']}")
-                if not hmac.compare_digest(entry_hash, self._entry_hash(previous, fields)):
-                    raise AuditTrailBrokenError(count, "it is not what was appended there")
-                if expected is not None and count == expected.sequence and entry_hash != expected.hash:
-                    raise AuditTrailBrokenError(count, "it is not the one that is expected there")
-                previous = entry_hash
+            with session.execute(statement.execution_options(yield_per=_BATCH)) as result:
+                for entry in result.mappings():
+                    fields = dict(entry)
+                    entry_hash = fields.pop("hash")
+                    count += 1
+                    if entry["sequence"] != count:
+                        raise AuditTrailBrokenError(count, f"it is missing; the next one is {entry['sequence']}")
+                    if not self._is_hash(entry_hash, previous, fields):
+                        raise AuditTrailBrokenError(count, "it is not what was appended there")
+                    if expected is not None and count == expected.sequence and entry_hash != expected.hash:
+                        raise AuditTrailBrokenError(count, "it is not the one that is expected there")
+                    previous = entry_hash
             end = self._head(session, hold=False)
         if end.sequence > count:
             raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {end.sequence}")
@@ -188,28 +191,43 @@ class AuditTrail:
             .order_by(col(AuditEvent.sequence))
             .limit(limit)
         )
-        with self._database.reading() as session:
-            for entry, company, user in session.execute(statement.execution_options(yield_per=_BATCH)):
+        with (
+            self._database.reading() as session,
+            session.execute(statement.execution_options(yield_per=_BATCH)) as result,
+        ):
+            for entry, company, user in result:
+                try:
+                    at, details = datetime.fromisoformat(entry.at), json.loads(entry.details)
+                except (TypeError, ValueError):
+                    raise AuditTrailBrokenError(entry.sequence, "it is not what was appended there") from None
                 yield AuditEntry(
                     sequence=entry.sequence,
-                    at=datetime.fromisoformat(entry.at),
+                    at=at,
                     actor=entry.actor,
                     action=entry.action,
                     company=company or entry.company,
                     user=user or entry.user,
                     request_id=entry.request_id,
-                    details=json.loads(entry.details),
+                    details=details,
                     hash=entry.hash,
                 )
 
     def _head(self, session: Session, *, hold: bool) -> Checkpoint:
-        head = session.connection().execute(_HOLD_HEAD if hold else _FIND_HEAD).one_or_none()
-        if head is None:
-            raise AuditTrailBrokenError(0, "its head is missing")
+        heads = session.connection().execute(_HOLD_HEAD if hold else _FIND_HEAD).all()
+        if len(heads) != 1:
+            raise AuditTrailBrokenError(0, "it has more than one head" if heads else "its head is missing")
+        head = heads[0]
         end = Checkpoint(head.sequence, head.hash)
-        if not hmac.compare_digest(head.mac, _head_mac(self._key, end)):
+        if end.sequence < 0 or not hmac.compare_digest(head.mac, _head_mac(self._key, end)):
             raise AuditTrailBrokenError(end.sequence, "its head was changed")
         return end
+
+    def _is_hash(self, value: object, previous: bytes, fields: Mapping[str, Any]) -> bool:
+        # SQLite keeps a value of any type in any column: what is no JSON or no bytes was not appended here.
+        try:
+            return isinstance(value, bytes) and hmac.compare_digest(value, self._entry_hash(previous, fields))
+        except TypeError:
+            return False
 
     def _entry_hash(self, previous: bytes, fields: Mapping[str, Any]) -> bytes:
         content = json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -47,7 +47,7 @@ def parse_url(value: str) -> URL:
     """
     try:
         url = make_url(value)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter names what stands where the port should
         raise ValueError("is no database URL, such as postgresql://user:password@host/name") from None
     if url.drivername in {"postgresql", "postgres", "postgresql+psycopg"} and url.database:
         return url.set(drivername="postgresql+psycopg")
@@ -68,7 +68,7 @@ class Database:
 
     def __init__(self, url: URL, *, patient: bool = False) -> None:
         self.is_sqlite = url.drivername == "sqlite"
-        self.name = url.render_as_string(hide_password=True)
+        self.name = url.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
         if self.is_sqlite:
             self._engine = _open_sqlite(Path(url.database or ""))
             self._snapshots: Engine = self._engine
@@ -174,7 +174,10 @@ class Database:
                 finally:
                     connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
             else:
+                present = inspect(connection).get_table_names()
                 for table in ("face_references", "users", "companies", "analysis_events"):
+                    if table not in present:
+                        continue  # in an older schema
                     connection.exec_driver_sql(f"VACUUM FULL {table}")
         self.scrub()
 

@@ -63,7 +63,7 @@ class Eraser:
             if person is None or person.user_id is None:
                 return None
             removed = _remove_users(session, [person.user_id])
-            entry = self._note(session, caller, person, {"company": company, "user": user}, removed)
+            entry = self._note(session, caller, Subject(person.company_token), {"user": user}, removed)
         return self._receipt(company, user, removed, entry)
 
     def erase_company(self, caller: Caller, company: str) -> Receipt | None:
@@ -82,15 +82,15 @@ class Eraser:
                 if is_last := batch == Counts():
                     batch = _remove_company(session, person)
                 removed += batch
-                entry = self._note(session, caller, person, {"company": company} if is_last else {}, batch)
+                entry = self._note(session, caller, Subject(), {"company": company}, batch)
             if is_last:
                 return self._receipt(company, None, removed, entry)
 
     def _note(
-        self, session: Session, caller: Caller, person: Person, names: dict[str, str], removed: Counts
+        self, session: Session, caller: Caller, subject: Subject, names: dict[str, str], removed: Counts
     ) -> Checkpoint:
-        # Names, or tokens, never both: together they would tell whom the trail's older entries are about.
-        subject = Subject() if "company" in names and "user" not in names else Subject(person.company_token)
+        # Of a company its name or its token, never both, in none of the entries of one request: together they would
+        # tell whom the trail's older entries are about.
         return self._audit.append(session, caller, "erase", subject, names | {"removed": asdict(removed)})
 
     def _receipt(self, company: str, user: str | None, removed: Counts, entry: Checkpoint) -> Receipt:

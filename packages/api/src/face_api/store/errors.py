@@ -10,7 +10,10 @@ StoreError
 Every error has a `reason`: a stable token for machines. No message holds a key, a template, or a password.
 """
 
+import logging
 from typing import ClassVar
+
+logger = logging.getLogger(__name__)
 
 
 class StoreError(Exception):
@@ -54,7 +57,9 @@ class KeyMissingError(KeysError):
 
     def __str__(self) -> str:
         known = f"only {', '.join(self.known)}" if self.known else "none at all"
-        return (
-            f"the sealing key {self.key_id} is needed, and there is {known}: give it in FACE_API_KEYS, or put the key "
-            f"file back"
-        )
+        return f"the sealing key {self.key_id} is needed, and there is {known}"
+
+
+def log_damage(reference_id: int, error: StoreDamagedError) -> None:
+    """Name a reference that maintenance leaves as it is, so that the others do not wait for it."""
+    logger.error("reference %d is left as it is: %s", reference_id, error)

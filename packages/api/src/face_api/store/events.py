@@ -78,6 +78,8 @@ class EventLog:
         while True:
             with self._database.writing() as session:
                 oldest = select(col(AnalysisEvent.id)).where(col(AnalysisEvent.at) < before).limit(_PURGE_BATCH)
+                # Not waiting: an erasure that holds some of them may wait for one of ours.
+                oldest = oldest.with_for_update(skip_locked=True)
                 statement = delete(AnalysisEvent).where(col(AnalysisEvent.id).in_(oldest))
                 batch = session.connection().execute(statement).rowcount
                 if batch:

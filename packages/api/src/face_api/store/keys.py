@@ -7,7 +7,9 @@ separated by commas, blanks or lines; what follows a # is a comment.
 
 import base64
 import binascii
+import fcntl
 import logging
+import os
 import re
 import secrets
 import stat
@@ -89,7 +91,8 @@ class KeyFile:
 
     def key(self, key_id: str) -> bytes:
         # Not needed while the file cannot be read for a moment, so tried only for a key that is new here.
-        return self._keys[key_id] if key_id in self._keys else _lookup(self._read(), key_id)
+        key = self._keys.get(key_id)
+        return _lookup(self._read(), key_id) if key is None else key
 
     def create(self) -> None:
         if self._path.exists():
@@ -101,9 +104,11 @@ class KeyFile:
                 logger.warning("made a sealing key in %s: keep a copy elsewhere, nothing opens without it", self._path)
 
     def renew(self) -> str:
-        keys = self._read()
+        self._read()  # says what is wrong with it, before anything is made
         new = _new_id()
-        with _file_errors(self._path):
+        # Two who renew at a time must not each put a file of their own over the other's.
+        with _file_errors(self._path), _only_one(self._path.parent):
+            keys = parse_keys(self._path.read_text(), str(self._path))
             replace_file(self._path, _to_text({new: secrets.token_bytes(KEY_BYTES), **keys}))
         return new
 
@@ -158,6 +163,16 @@ def _lookup(keys: Mapping[str, bytes], key_id: str) -> bytes:
 
 def _new_id() -> str:
     return f"k{secrets.token_hex(4)}"
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -51,13 +51,15 @@ _COMPANY_HELD: dict[Hold, Select[int, str]] = {
 _USER_HELD: dict[Hold, Select[int, str, int, str]] = {
     "nothing": _USER,
     "existence": _USER.with_for_update(read=True, key_share=True),
-    # The company stays as long as its user: who removes it has to remove the user first.
     "row": _USER.with_for_update(of=User),
 }
 
 
 def find_user(session: Session, company: str, user: str, hold: Hold = "nothing") -> Person | None:
     """Return both rows, or None where one of them is not there."""
+    if hold == "row":
+        # The company first, as in an erasure of all of it: what is entered for the user refers to both.
+        find_company(session, company, "existence")
     row = session.execute(_USER_HELD[hold], {"company": company, "user": user}).one_or_none()
     return None if row is None else Person(*row)
 

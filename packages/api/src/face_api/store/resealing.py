@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
+from face_api.store.errors import StoreDamagedError, log_damage
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, Secret, User
 
@@ -26,7 +27,7 @@ class Rotation:
 
 
 class Resealer:
-    """Seals again. Methods raise StoreError."""
+    """Seals again. Methods raise StoreError; a reference that does not open is logged, and left as it is."""
 
     def __init__(self, database: Database, vault: Vault, audit: AuditTrail) -> None:
         self._database = database
@@ -64,12 +65,11 @@ class Resealer:
         while True:
             with self._database.writing() as session:
                 rows = self._waiting(session, rotation.key_id, last)
-                for row in rows:
-                    self._reseal(session, row)
+                done = sum(self._reseal(session, row) for row in rows)
             if not rows:
                 return
             last = rows[-1].id
-            yield len(rows)
+            yield done
 
     def keys_in_use(self) -> tuple[str, ...]:
         """Return the ids of the keys with which references are sealed."""
@@ -95,17 +95,21 @@ class Resealer:
             .where(col(Reference.id) > last, col(Reference.key_id) != key_id)
             .order_by(col(Reference.id))
             .limit(_BATCH)
-            .with_for_update(of=Reference)
+            # Not waiting: who holds a row may wait for one of ours.
+            .with_for_update(of=Reference, skip_locked=True)
         ).all()
 
-    def _reseal(self, session: Session, row: Row[Any]) -> None:
+    def _reseal(self, session: Session, row: Row[*tuple[Any, ...]]) -> bool:
         place = row.name, row.key, row.encoder_id
-        sealed = {
-            column: None if value is None else self._vault.seal(self._vault.open(value, column, *place), column, *place)
-            for column, value in (("template", row.template), ("photo_digest", row.photo_digest), ("chip", row.chip))
-        }
-        session.execute(
-            update(Reference)
-            .where(col(Reference.id) == row.id)
-            .values(**sealed, key_id=key_id_of(sealed["template"] or b""))
-        )
+        sealed = {"template": row.template, "photo_digest": row.photo_digest}
+        if row.chip is not None:
+            sealed["chip"] = row.chip
+        try:
+            values = {column: self._vault.open(value, column, *place) for column, value in sealed.items()}
+        except StoreDamagedError as error:
+            log_damage(row.id, error)
+            return False
+        sealed = {column: self._vault.seal(value, column, *place) for column, value in values.items()}
+        key_id = key_id_of(sealed["template"])
+        session.execute(update(Reference).where(col(Reference.id) == row.id).values(**sealed, key_id=key_id))
+        return True

@@ -12,8 +12,8 @@ from functools import lru_cache
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from face_api.store.errors import StoreDamagedError
-from face_api.store.keys import Keys
+from face_api.store.errors import KeysError, StoreDamagedError
+from face_api.store.keys import KEY_BYTES, Keys
 
 VERSION = 1
 NONCE_BYTES = 12
@@ -69,4 +69,7 @@ def _encode(place: tuple[str, ...]) -> bytes:
 
 @lru_cache(maxsize=16)
 def _cipher(key: bytes) -> AESGCM:
-    return AESGCM(key)
+    try:
+        return AESGCM(key)
+    except (ValueError, TypeError) as error:
+        raise KeysError(f"a sealing key has {KEY_BYTES} bytes") from error

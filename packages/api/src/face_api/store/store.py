@@ -13,10 +13,10 @@ from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.directory import Directory
 from face_api.store.enrollments import EnrollmentStore
 from face_api.store.erasure import Eraser
-from face_api.store.errors import KeysError, SchemaError, StoreDamagedError, StoreError
+from face_api.store.errors import KeyMissingError, KeysError, SchemaError, StoreDamagedError, StoreError
 from face_api.store.events import EventLog
 from face_api.store.keys import GivenKeys, KeyFile, Keys
-from face_api.store.migrations import FIRST_SEALED, HEAD, UNSEALED, downgrade, revision_of, upgrade
+from face_api.store.migrations import FIRST_SEALED, HEAD, UNSEALED, downgrade, revision_of, revisions, upgrade
 from face_api.store.reencoding import Reencoder
 from face_api.store.resealing import Resealer
 from face_api.store.sealing import Vault, key_id_of
@@ -26,6 +26,7 @@ AUDIT_KEY_BYTES = 32
 
 logger = logging.getLogger(__name__)
 
+_REMEDY = "give it in FACE_API_KEYS, or put the key file back"
 _AUDIT_KEY = "audit"
 _SAMPLES = 3
 
@@ -126,11 +127,15 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
         SchemaError: the revision is not known here, or the database holds something else.
         KeysError: templates have to be sealed or opened on the way, and the keys are not there.
     """
+    if revision not in revisions():
+        raise SchemaError(f"there is no schema {revision}, only {', '.join(revisions())}")
     before = _revision(database)
     if before == revision:
         return before
     with database.migrating() as connection:
         before = revision_of(connection)
+        if before == revision:
+            return before  # another process was quicker
         if before is None or before < FIRST_SEALED:
             vault.keys.create()
         if before is None or before < revision:
@@ -194,8 +199,12 @@ def _audit_key(database: Database, vault: Vault) -> bytes:
         return vault.open(found.value, "secret", _AUDIT_KEY)
     except StoreDamagedError as error:
         raise KeysError(
-            f"the sealing key {found.key_id} is not the one of that id with which the database was sealed"
+            f"the sealing key {found.key_id} is not the one of that id with which the database was sealed: {_REMEDY}"
         ) from error
+    except KeyMissingError as error:
+        raise KeysError(f"{error}: {_REMEDY}") from error
+    except KeysError as error:
+        raise KeysError(f"{error}; the database is sealed with the key {found.key_id}: {_REMEDY}") from error
 
 
 def _check_keys(database: Database, vault: Vault) -> None:
@@ -217,7 +226,9 @@ def _check_keys(database: Database, vault: Vault) -> None:
                 .limit(_SAMPLES)
             ).all()
             if rows and not any(_opens(vault, sealed, *place) for sealed, *place in rows):
-                raise KeysError(f"the sealing key {key_id} is not the one of that id with which references were sealed")
+                raise KeysError(
+                    f"the sealing key {key_id} is not the one of that id with which references were sealed: {_REMEDY}"
+                )
 
 
 def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:
@@ -225,4 +236,6 @@ def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:
         vault.open(sealed, "photo_digest", *place)
     except StoreDamagedError:
         return False
+    except KeyMissingError as error:
+        raise KeysError(f"{error}: {_REMEDY}") from error
     return True

@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Table, TypeDecorator
 from sqlmodel import Column, Field, ForeignKey, Index, LargeBinary, SQLModel, UniqueConstraint
 
-SQLModel.metadata.naming_convention = {
+NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
+SQLModel.metadata.naming_convention = NAMING_CONVENTION
 
 
 class UtcDateTime(TypeDecorator[datetime]):

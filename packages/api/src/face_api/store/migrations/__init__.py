@@ -9,7 +9,9 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
+from sqlmodel import SQLModel
 
+import face_api.store.tables  # noqa: F401 - fills the metadata
 from face_api.store.errors import SchemaError
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 UNSEALED = "0001"
 """The revision that the first, unpublished versions made without writing its name down."""
+
+_UNSEALED_TABLES = {"companies", "users", "face_references"}
 
 FIRST_SEALED = "0002"
 HEAD = "0002"
@@ -34,11 +38,16 @@ def revision_of(connection: Connection) -> str | None:
         SchemaError: it is not known here, or the database holds tables that are not ours.
     """
     revision = MigrationContext.configure(connection).get_current_revision()
-    if revision is None and inspect(connection).has_table("face_references"):
-        columns = {column["name"] for column in inspect(connection).get_columns("face_references")}
-        if "image_sha256" not in columns:
-            raise SchemaError("the database holds tables of the same names that this service did not make")
-        return UNSEALED
+    if revision is None:
+        schema = inspect(connection)
+        ours = SQLModel.metadata.tables.keys() & set(schema.get_table_names())
+        if ours == _UNSEALED_TABLES and "image_sha256" in {c["name"] for c in schema.get_columns("face_references")}:
+            return UNSEALED
+        if ours:
+            raise SchemaError(
+                f"the database holds tables of names that are used here, which this service did not make: "
+                f"{', '.join(sorted(ours))}"
+            )
     if revision is not None and revision not in revisions():
         raise SchemaError(f"the database was made by a newer version of the service: its schema is {revision}")
     return revision

@@ -11,12 +11,18 @@ from alembic import context, op
 
 from face_api.store.migrations.unsealed import create_unsealed_references
 from face_api.store.sealing import Vault, key_id_of
-from face_api.store.tables import BIG_INTEGER, UtcDateTime, new_token
+from face_api.store.tables import BIG_INTEGER, NAMING_CONVENTION, UtcDateTime, new_token
 
 revision = "0002"
 down_revision = "0001"
 
 _BATCH = 500
+
+_SAMPLED = {
+    "companies": ("name",),
+    "users": ("key", "gender", "age"),
+    "face_references": ("template", "photo_digest", "chip"),
+}
 
 _Row = dict[str, Any]
 
@@ -78,6 +84,11 @@ def upgrade() -> None:
         sa.Column("key_id", sa.String(32), nullable=False),
         sa.Column("value", sa.LargeBinary, nullable=False),
     )
+    if op.get_bind().dialect.name != "sqlite":
+        # The planner's samples would keep what was erased, and it needs none: every search goes by a unique index.
+        for table, columns in _SAMPLED.items():
+            for column in columns:
+                op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
 
 
 def downgrade() -> None:
@@ -97,7 +108,8 @@ def _add_tokens(name: str) -> None:
     table = sa.table(name, sa.column("id", BIG_INTEGER), sa.column("token"))
     for (row_id,) in connection.execute(sa.select(table.c.id)).all():
         connection.execute(sa.update(table).where(table.c.id == row_id).values(token=new_token()))
-    with op.batch_alter_table(name) as batch:
+    # The convention names what the first versions left without a name.
+    with op.batch_alter_table(name, naming_convention=NAMING_CONVENTION) as batch:
         batch.alter_column("token", existing_type=sa.String(32), nullable=False)
         batch.create_unique_constraint(op.f(f"uq_{name}_token"), ["token"])
 
@@ -121,6 +133,15 @@ def _replace_references(create: Callable[[], None], convert: Callable[[Vault, _R
     connection = op.get_bind()
     vault: Vault = context.config.attributes["vault"]
     # A copy, since constraints keep their names when a table is renamed.
+    present = sa.Table("face_references", sa.MetaData(), autoload_with=connection, resolve_fks=False)
+    former = sa.Table(
+        "former_references",
+        sa.MetaData(),
+        # Typed here: SQLite's CREATE TABLE AS forgets that a moment is one.
+        *(sa.Column(column.name, UtcDateTime if column.name == "created_at" else column.type) for column in present.c),
+        sa.Column("company", sa.String),
+        sa.Column("owner", sa.String),
+    )
     connection.execute(
         sa.text(
             "CREATE TABLE former_references AS SELECT face_references.*, companies.name AS company, users.key AS owner "
@@ -129,8 +150,13 @@ def _replace_references(create: Callable[[], None], convert: Callable[[Vault, _R
     )
     op.drop_table("face_references")
     create()
-    target = sa.Table("face_references", sa.MetaData(), autoload_with=connection)
-    former = sa.Table("former_references", sa.MetaData(), autoload_with=connection)
+    target = sa.Table(
+        "face_references",
+        sa.MetaData(),
+        sa.Column("created_at", UtcDateTime),
+        autoload_with=connection,
+        resolve_fks=False,
+    )
     last = 0
     while True:
         statement = sa.select(former).where(former.c.id > last).order_by(former.c.id).limit(_BATCH)
@@ -146,7 +172,7 @@ def _replace_references(create: Callable[[], None], convert: Callable[[Vault, _R
     if connection.dialect.name != "sqlite":
         # The rows brought their ids along, of which the sequence knows nothing.
         connection.execute(
-            sa.text("SELECT setval(pg_get_serial_sequence('face_references', 'id'), :last)"), {"last": max(last, 1)}
+            sa.text("SELECT setval(pg_get_serial_sequence('face_references', 'id'), :next, false)"), {"next": last + 1}
         )
 
 
