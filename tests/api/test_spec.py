@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 from httpx2 import Response
 from starlette.applications import Starlette
@@ -16,11 +17,16 @@ from starlette.types import Message
 
 from face_api.app import create_app
 from face_api.settings import Settings
-from face_api.store import EnrollmentStore, StoreUnavailableError
+from face_api.store import Caller, Store, StoreUnavailableError, open_configured
+from face_api.store.audit import AuditEntry
+from face_api.store.enrollments import EnrollmentStore
 from face_engine.errors import ImageTruncatedError, InferenceError
+from face_engine.images import decode
 from face_engine.search import Scope
 from face_engine.types import Analysis
 from support.fakes import FakeAnalyser, face
+from support.store import enroll as put
+from support.store import references_of, rows
 
 FIELDS = {"company": "withmind", "id": "tamy"}
 SIZE_ERROR = {"result": {"message": "Fail", "reason": "img_size_err"}}
@@ -65,6 +71,13 @@ def analyse(client: TestClient, image: bytes, **fields: str) -> Response:
 def post(client: TestClient, path: str, image: bytes, **fields: str) -> Response:
     response: Response = client.post(path, data=FIELDS | fields, files={"image": ("test_img.jpg", image)})
     return response
+
+
+@contextmanager
+def opened(data_dir: Path) -> Iterator[Store]:
+    """The store of the service, opened by another process as it were."""
+    with closing(open_configured(Settings(data_dir=data_dir))) as store:
+        yield store
 
 
 def check(response: Response, body: dict[str, Any], reason: str, status: int = 200) -> None:
@@ -202,7 +215,7 @@ def test_no_success_where_the_store_fails(client: TestClient, monkeypatch: pytes
     def fail(*_arguments: object) -> None:
         raise StoreUnavailableError("disk full")
 
-    monkeypatch.setattr(EnrollmentStore, "add_reference", fail)
+    monkeypatch.setattr(EnrollmentStore, "add", fail)
     check(enroll(client, TAMY), FAIL, "store_unavailable", 503)
 
 
@@ -343,8 +356,9 @@ def test_a_caller_who_leaves_the_line_is_not_enrolled(tmp_path: Path) -> None:
             await until(lambda: held.analysed == 1)
             leave.set()
             assert reason_of(await request) == "caller_gone"
-        with closing(EnrollmentStore(tmp_path)) as store:
-            assert store.references("withmind", "tamy") == []
+        with opened(tmp_path) as store:
+            assert references_of(store, "withmind", "tamy") == ()
+            assert rows(store, "SELECT count(*) FROM analysis_events") == [(0,)]
 
     asyncio.run(scenario())
 
@@ -356,14 +370,14 @@ def test_what_is_being_stored_when_the_caller_leaves_is_told_truly(
     held.released.set()
     app = create_app(Settings(data_dir=tmp_path), held)
     writing, left = threading.Event(), threading.Event()
-    add_reference = EnrollmentStore.add_reference
+    add = EnrollmentStore.add
 
-    def slowly(*arguments: Any) -> bool:
+    def slowly(*arguments: Any) -> str:
         writing.set()
         assert left.wait(30)
-        return add_reference(*arguments)
+        return add(*arguments)
 
-    monkeypatch.setattr(EnrollmentStore, "add_reference", slowly)
+    monkeypatch.setattr(EnrollmentStore, "add", slowly)
 
     async def scenario() -> None:
         async with app.router.lifespan_context(app):
@@ -374,7 +388,218 @@ def test_what_is_being_stored_when_the_caller_leaves_is_told_truly(
             await asyncio.sleep(0.1)
             left.set()
             assert reason_of(await request) == "enrolled"
-        with closing(EnrollmentStore(tmp_path)) as store:
-            assert len(store.references("withmind", "tamy")) == 1
+        with opened(tmp_path) as store:
+            assert len(references_of(store, "withmind", "tamy")) == 1
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("enrolled_again", [False, True])
+def test_who_is_erased_while_a_photo_is_analysed_is_not_matched(tmp_path: Path, enrolled_again: bool) -> None:
+    held = HeldAnalyser()
+    app = create_app(Settings(data_dir=tmp_path), held)
+
+    async def scenario() -> None:
+        transport = httpx2.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+        ):
+            with opened(tmp_path) as store:
+                put(store, 1, encoder_id=held.encoder_id)
+                waiting = asyncio.create_task(
+                    client.post("/analy_img/", data=FIELDS, files={"image": ("test_img.jpg", TAMY)})
+                )
+                await until(lambda: held.analysed == 1)
+                assert store.eraser.erase_user(Caller("test"), "withmind", "tamy")
+                if enrolled_again:
+                    put(store, 2, encoder_id=held.encoder_id)
+                held.released.set()
+                check(await waiting, UNREGISTERED, "user_unregistered")
+                *_, entry = store.audit.entries()
+                assert entry.action == "analyse"
+                assert entry.details["reason"] == "user_unregistered"
+                assert "verdicts" not in entry.details
+
+    asyncio.run(scenario())
+
+
+# What a request leaves behind.
+
+REQUEST = {"X-Request-ID": "order-17"}
+
+
+def send(client: TestClient, path: str, image: bytes, **fields: str) -> Response:
+    files = {"image": ("test_img.jpg", image)}
+    response: Response = client.post(path, data=FIELDS | fields, files=files, headers=REQUEST)
+    return response
+
+
+def left_behind(data_dir: Path) -> tuple[list[tuple[Any, ...]], list[AuditEntry]]:
+    """Return the events and the audit entries of the requests that `send` sent."""
+    with opened(data_dir) as store:
+        events = rows(
+            store,
+            "SELECT operation, reason, company_id, user_id, matches, dismatches, distance FROM analysis_events "
+            "WHERE request_id = 'order-17' ORDER BY id",
+        )
+        store.audit.verify()
+        return events, [entry for entry in store.audit.entries() if entry.request_id == "order-17"]
+
+
+def test_an_analysis_is_on_record(client: TestClient, tmp_path: Path) -> None:
+    enroll(client, TAMY)
+    check(send(client, "/analy_img/", CROWD), {"result": {"person_1": "match"} | OTHERS}, "compared")
+    (event,), (entry,) = left_behind(tmp_path)
+    assert event[:6] == ("analyse", "compared", 1, 1, 1, 2)
+    assert event[6] == pytest.approx(0.1)
+    assert (entry.actor, entry.action, entry.company, entry.user) == ("anonymous", "analyse", "withmind", "tamy")
+    assert entry.details["reason"] == "compared"
+    assert entry.details["verdicts"] == ["match", "dismatch", "dismatch"]
+    assert entry.details["distances"] == pytest.approx([0.1, 2.0, 0.9])
+    assert entry.details["tolerance"] == 0.6
+    assert set(entry.details["timings_ms"]) == {"store", "decode", "detect", "align", "encode", "match", "total"}
+
+
+OTHERS = {"person_2": "dismatch", "person_3": "dismatch"}
+
+
+def test_an_enrollment_and_its_repetition_are_on_record(client: TestClient, tmp_path: Path) -> None:
+    for reason in ("enrolled", "already_enrolled"):
+        check(send(client, "/enrollment_img/", TAMY), SUCCESS, reason)
+    events, entries = left_behind(tmp_path)
+    assert events == [
+        ("enroll", "enrolled", 1, 1, 0, 0, None),
+        ("enroll", "already_enrolled", 1, 1, 0, 0, None),
+    ]
+    assert [(entry.action, entry.user, entry.details["reason"]) for entry in entries] == [
+        ("enroll", "tamy", "enrolled"),
+        ("enroll", "tamy", "already_enrolled"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "image", "fields", "reason", "owners"),
+    [
+        ("/enrollment_img/", EMPTY, {}, "no_face", (1, 1)),
+        ("/enrollment_img/", CROWD, {}, "several_faces", (1, 1)),
+        ("/enrollment_img/", CROWD, {"id": "new"}, "several_faces", (1, None)),
+        ("/analy_img/", EMPTY, {}, "no_face", (1, 1)),
+        ("/analy_img/", TAMY, {"id": "nobody"}, "user_unregistered", (1, None)),
+        ("/analy_img/", TAMY, {"company": "nobodys", "id": "nobody"}, "user_unregistered", (None, None)),
+        ("/analy_img/", photo("broken"), {}, "image_truncated", (1, 1)),
+    ],
+)
+def test_a_refusal_is_on_record(
+    client: TestClient,
+    analyser: FakeAnalyser,
+    tmp_path: Path,
+    path: str,
+    image: bytes,
+    fields: dict[str, str],
+    reason: str,
+    owners: tuple[int | None, int | None],
+) -> None:
+    analyser.planted[photo("broken")] = ImageTruncatedError()
+    enroll(client, TAMY)
+    assert send(client, path, image, **fields).headers["x-face-reason"] == reason
+    (event,), (entry,) = left_behind(tmp_path)
+    operation = "enroll" if path == "/enrollment_img/" else "analyse"
+    assert event == (operation, reason, *owners, 0, 0, None)
+    assert (entry.action, entry.details["reason"]) == (operation, reason)
+    assert (entry.company, entry.user) == (owners[0] and "withmind", owners[1] and "tamy")
+    assert "nobody" not in str(entry)
+
+
+@pytest.mark.parametrize("path", ["/enrollment_img/", "/analy_img/"])
+@pytest.mark.parametrize(
+    ("image", "fields"),
+    [
+        (photo("small", 299_999), {}),
+        (photo("large", 512_001), {}),
+        (photo("very large", 2_000_000), {}),
+        (b"GIF89a".ljust(300_000), {}),
+        (TAMY, {"id": "UPPER"}),
+        (TAMY, {"company": ""}),
+    ],
+    ids=["too small", "too large", "message too large", "type", "id", "company"],
+)
+def test_what_is_refused_before_it_was_looked_at_leaves_nothing(
+    client: TestClient, tmp_path: Path, path: str, image: bytes, fields: dict[str, str]
+) -> None:
+    enroll(client, TAMY)
+    assert send(client, path, image, **fields).json() not in (SUCCESS, {"result": {"person_1": "match"}})
+    assert left_behind(tmp_path) == ([], [])
+
+
+@pytest.mark.parametrize("table", ["analysis_events", "audit_events"])
+@pytest.mark.parametrize(
+    ("path", "image"),
+    [("/analy_img/", TAMY_AGAIN), ("/analy_img/", EMPTY), ("/enrollment_img/", TAMY_AGAIN), ("/enrollment_img/", TAMY)],
+    ids=["a verdict", "no face", "an enrollment", "a repetition"],
+)
+def test_what_cannot_be_recorded_is_not_told(
+    client: TestClient, tmp_path: Path, table: str, path: str, image: bytes
+) -> None:
+    enroll(client, TAMY)
+    with opened(tmp_path) as store:
+        rows(store, f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'disk full'); END")
+        check(send(client, path, image), FAIL, "store_unavailable", 503)
+        assert rows(store, "SELECT count(*) FROM face_references") == [(1,)]
+        assert rows(store, "SELECT count(*) FROM analysis_events") == [(1,)]
+        rows(store, "DROP TRIGGER full")
+    assert send(client, path, image).status_code == 200
+
+
+def test_no_verdict_where_the_audit_trail_was_changed(client: TestClient, tmp_path: Path) -> None:
+    enroll(client, TAMY)
+    with opened(tmp_path) as store:
+        rows(store, "UPDATE audit_head SET sequence = 0")
+    check(analyse(client, TAMY_AGAIN), FAIL, "audit_broken", 503)
+    check(enroll(client, TAMY_AGAIN), FAIL, "audit_broken", 503)
+
+
+def test_no_verdict_by_a_reference_that_was_moved_to_another_user(client: TestClient, tmp_path: Path) -> None:
+    enroll(client, TAMY, id="victim")
+    enroll(client, STRANGER, id="thief")
+    with opened(tmp_path) as store:
+        rows(store, "UPDATE face_references SET user_id = 3 - user_id")
+    for image in (TAMY, STRANGER):
+        for user in ("victim", "thief"):
+            check(analyse(client, image, id=user), FAIL, "store_damaged", 503)
+            check(enroll(client, image, id=user), FAIL, "store_damaged", 503)
+
+
+def test_no_verdict_by_a_reference_that_was_stamped_with_another_encoder(client: TestClient, tmp_path: Path) -> None:
+    enroll(client, TAMY)
+    with opened(tmp_path) as store:
+        rows(store, "UPDATE face_references SET encoder_id = 'fake/2'")
+    check(analyse(client, TAMY_AGAIN), FAIL, "store_damaged", 503)
+
+
+@pytest.mark.parametrize("keep", ["none", "chip"])
+def test_the_chip_is_kept_or_not_as_the_setting_says(tmp_path: Path, keep: Any) -> None:
+    shown = face(0.0)
+    shown.chip[:] = np.random.default_rng(5).integers(0, 256, shown.chip.shape, dtype=np.uint8)
+    analyser = FakeAnalyser()
+    analyser.plant(TAMY, shown)
+    with TestClient(create_app(Settings(data_dir=tmp_path, keep_images=keep), analyser)) as client:
+        check(enroll(client, TAMY), SUCCESS, "enrolled")
+    with opened(tmp_path) as store:
+        details = store.directory.user(Caller("test"), "withmind", "tamy")
+        assert details is not None
+        (reference,) = details.references
+        chip_png = store.directory.chip(Caller("test"), "withmind", "tamy", reference.id)
+    assert reference.has_chip is (keep == "chip")
+    assert (chip_png is not None) is (keep == "chip")
+    if chip_png is not None:
+        assert np.array_equal(decode(chip_png), shown.chip)
+
+
+def test_nothing_of_the_photo_is_in_any_file(client: TestClient, tmp_path: Path) -> None:
+    enroll(client, TAMY)
+    analyse(client, STRANGER)
+    for path in tmp_path.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert TAMY[:16] not in content
+        assert STRANGER[:16] not in content

@@ -381,12 +381,33 @@ def test_restart_keeps_enrollments(tmp_path: Path) -> None:
         check(server.analyse(OBAMA_LATER), MATCH, "compared")
     with closing(sqlite3.connect(tmp_path / DATABASE_NAME)) as connection:
         rows = connection.execute("SELECT key, gender, age, length(template) FROM users JOIN face_references")
-        assert rows.fetchall() == [("tamy", 1, 48, 512)]
+        # Sealed: 2 bytes, a key id of 9, a nonce of 12, a tag of 16, and the template's 512.
+        assert rows.fetchall() == [("tamy", 1, 48, 551)]
 
 
-def test_the_photo_is_not_kept(tmp_path: Path) -> None:
-    marked = OBAMA[:100] + b"MARK-OF-THE-PHOTO" + OBAMA[117:]
-    with running_server(tmp_path) as server:
+def test_the_photo_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, temporary = tmp_path / "data", tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    marked, refused = (
+        image[:100] + mark + image[100 + len(mark) :]
+        for image, mark in ((OBAMA, b"MARK-OF-THE-PHOTO"), (BOTH, b"MARK-OF-A-REFUSED-ONE"))
+    )
+    analysed = OBAMA_LATER[:100] + b"MARK-OF-AN-ANALYSED-ONE" + OBAMA_LATER[123:]
+    with running_server(data) as server:
         check(server.enroll(marked), SUCCESS, "enrolled")
-        assert not any(b"MARK-OF-THE-PHOTO" in path.read_bytes() for path in tmp_path.iterdir())
+        check(server.enroll(refused), FAIL, "several_faces")
+        check(server.analyse(analysed), MATCH, "compared")
+        for _ in range(2):  # while it runs, with its write-ahead log, and when it has ended
+            files = [path for path in data.rglob("*") if path.is_file()]
+            assert files
+            for path in files:
+                content = path.read_bytes()
+                assert b"MARK-OF" not in content, path
+                for photo in (marked, refused, analysed):
+                    pieces = (photo[start : start + 16] for start in range(0, len(photo), 997))
+                    # Padding and tables of a JPEG are nobody's.
+                    assert not any(piece in content for piece in pieces if len(set(piece)) > 12), path
+            assert not any(temporary.rglob("*"))
+            server.stop()
         assert "MARK" not in "".join(server.log)

@@ -21,7 +21,27 @@ REAL = (str(Path(sys.executable).with_name("face-api")), "serve")
 LIGHT = (sys.executable, "-m", "support.light_server")
 """For what is not about photos: takes `light_photo`s, has no workers, starts in a second."""
 
+_TESTS = str(Path(__file__).parents[1])
+
 FORM = {"company": "withmind", "id": "tamy"}
+
+
+def environment_of(**settings: object) -> dict[str, str]:
+    """Return the environment of a program with these settings alone, and with the modules of the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACE_API_")}
+    environment |= {f"FACE_API_{name.upper()}": str(value) for name, value in settings.items()}
+    return environment | {"PYTHONPATH": os.pathsep.join(filter(None, [_TESTS, environment.get("PYTHONPATH")]))}
+
+
+def launch(data_dir: Path, program: Sequence[str], **settings: object) -> subprocess.Popen[str]:
+    """Start a server and wait for nothing; its log is in `stderr`."""
+    return subprocess.Popen(
+        [*program, "--port", "0", "--data-dir", str(data_dir)],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment_of(**settings),
+        start_new_session=True,
+    )
 
 
 class Server:
@@ -29,18 +49,7 @@ class Server:
 
     def __init__(self, data_dir: Path, program: Sequence[str] = REAL, **settings: object) -> None:
         self.log: list[str] = []
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("FACE_API_")}
-        environment |= {f"FACE_API_{name.upper()}": str(value) for name, value in settings.items()}
-        if program is not REAL:
-            tests = str(Path(__file__).parents[1])
-            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [tests, environment.get("PYTHONPATH")]))
-        self.process = subprocess.Popen(
-            [*program, "--port", "0", "--data-dir", str(data_dir)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+        self.process = launch(data_dir, program, **settings)
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self.port = self._wait_for_port()

@@ -1,6 +1,7 @@
 """What the commands share: the settings and the store that they name, who is asking, and errors in plain words."""
 
-import getpass
+import os
+import pwd
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from face_api.settings import Settings, SettingsError, load_settings
-from face_api.store import Caller, Store, StoreError, open_configured, sqlite_path
+from face_api.store import Caller, Store, StoreError, open_configured, sqlite_file
 from face_engine.errors import FaceEngineError
 
 EXIT_NOT_FOUND = EXIT_INCOMPLETE = 1
@@ -39,9 +40,9 @@ def read_settings(**given: object) -> Settings:
 def opened_store(data_dir: Path | None) -> Iterator[Store]:
     """Open the store for a command, which may take its time. Ends the program, in plain words, where that fails."""
     settings = read_settings(data_dir=data_dir)
-    if settings.database_url is None and not sqlite_path(settings.data_dir).is_file():
-        fail(f"there is no database in {settings.data_dir}: name its folder, --data-dir or FACE_API_DATA_DIR")
     with plain_errors():
+        if (path := sqlite_file(settings)) is not None and not path.is_file():
+            fail(f"there is no database {path}: name its folder, --data-dir or FACE_API_DATA_DIR")
         store = open_configured(settings, patient=True)
         try:
             yield store
@@ -59,10 +60,11 @@ def plain_errors() -> Iterator[None]:
 
 def operator() -> Caller:
     """Return who runs this program, for the audit trail."""
+    # Not by LOGNAME and the like, which anybody may set.
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
     return Caller(f"cli:{user}"[:_MAX_ACTOR])
 
 

@@ -18,11 +18,11 @@ from face_api.cli.common import (
 from face_api.inference import EngineConfig
 from face_api.services.reencoding import reencode
 from face_api.services.retention import purge
-from face_api.store import HEAD, Database, Vault, location, migrate_database, open_configured, revisions
+from face_api.store import HEAD, REVISIONS, Database, Vault, location, migrate_database, open_configured
 
 
 @click.command("migrate")
-@click.option("--to", "revision", type=click.Choice(revisions()), default=HEAD, show_default=True, help="Revision.")
+@click.option("--to", "revision", type=click.Choice(REVISIONS), default=HEAD, show_default=True, help="Revision.")
 @click.option("--yes", is_flag=True, help="Do not ask before going back to an older revision.")
 @data_dir_option
 def migrate_command(revision: str, yes: bool, data_dir: Path | None) -> None:
@@ -60,8 +60,7 @@ def rotate_command(data_dir: Path | None) -> None:
     with opened_store(data_dir) as store:
         rotation = store.resealer.begin(operator())
         done = progress(store.resealer.run(rotation), rotation.references, "sealing again")
-        former = [key_id for key_id in store.resealer.keys_in_use() if key_id != rotation.key_id]
-        if former:
+        if former := store.resealer.former_keys(rotation.key_id):
             fail(
                 f"{done} references are sealed again, and some still with {', '.join(former)}: they were written "
                 "meanwhile, then run this again, or do not open, then the lines above name them",
@@ -104,5 +103,7 @@ def purge_command(data_dir: Path | None) -> None:
 def compact_command(data_dir: Path | None) -> None:
     """Write the database's files anew, without a trace of what was erased. Everybody else waits meanwhile."""
     with opened_store(data_dir) as store:
-        store.database.compact()
+        is_clean = store.database.compact()
     click.echo("the database is compact")
+    if not is_clean:
+        click.echo("Its log may hold traces still: run this again, or on PostgreSQL see its administrator.", err=True)

@@ -8,7 +8,7 @@ from anyio.to_thread import run_sync
 from face_api.inference import Analyser
 from face_api.services.photos import PhotoLimits, RefusalError
 from face_api.services.recording import recorded, with_total
-from face_api.store import Caller, Outcome, Store
+from face_api.store import Caller, Outcome, References, Store
 from face_engine.errors import ImageError
 from face_engine.matching import Comparison, compare
 from face_engine.pipeline import left_to_right
@@ -41,19 +41,21 @@ class AnalysisService:
         start = time.perf_counter()
         timings_ms: StageTimings = {}
         async with recorded(self.store, caller, "analyse", company, user, timings_ms):
-            comparisons = await self._compare(company, user, image, timings_ms)
-        outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
-        with timed(timings_ms, "store"):
-            await run_sync(self.store.events.record, caller, company, user, outcome)
+            with timed(timings_ms, "store"):
+                references = await run_sync(self.store.enrollments.references, company, user)
+            if references is None:
+                raise RefusalError("user_unregistered")
+            comparisons = await self._compare(references, image, timings_ms)
+            outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
+            with timed(timings_ms, "store"):
+                is_recorded = await run_sync(self.store.events.record_verdict, caller, company, references, outcome)
+            if not is_recorded:
+                raise RefusalError("user_unregistered")  # erased while the photo was analysed
         return AnalysisResult(comparisons, timings_ms)
 
-    async def _compare(self, company: str, user: str, image: bytes, timings_ms: StageTimings) -> tuple[Comparison, ...]:
-        with timed(timings_ms, "store"):
-            enrolled = await run_sync(self.store.enrollments.references, company, user)
-        if not enrolled:
-            raise RefusalError("user_unregistered")
-        references = [template for template in enrolled if template.encoder_id == self.analyser.encoder_id]
-        if not references:
+    async def _compare(self, references: References, image: bytes, timings_ms: StageTimings) -> tuple[Comparison, ...]:
+        templates = [template for template in references.templates if template.encoder_id == self.analyser.encoder_id]
+        if not templates:
             raise RefusalError("references_outdated")
         try:
             analysis = await self.analyser.analyse(image, "every_face")
@@ -63,4 +65,4 @@ class AnalysisService:
         if not analysis.faces:
             raise RefusalError("no_face")
         with timed(timings_ms, "match"):
-            return tuple(compare(face.template, references, self.tolerance) for face in left_to_right(analysis))
+            return tuple(compare(face.template, templates, self.tolerance) for face in left_to_right(analysis))

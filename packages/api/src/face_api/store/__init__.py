@@ -1,19 +1,21 @@
 """Enrollments that last, sealed, and what was done with them. Only this package knows the database."""
 
 from face_api.store.audit import AuditTrailBrokenError, Caller, Checkpoint
-from face_api.store.database import Database, parse_url, sqlite_path, sqlite_url
+from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.enrollments import Enrolled, Enrollment, Profile
 from face_api.store.erasure import Receipt
 from face_api.store.errors import KeysError, StoreDamagedError, StoreError, StoreUnavailableError
 from face_api.store.events import Operation, Outcome
 from face_api.store.keys import GivenKeys, KeyFile, Keys
-from face_api.store.migrations import HEAD, revisions
+from face_api.store.migrations import HEAD, REVISIONS
+from face_api.store.people import References
 from face_api.store.sealing import Vault
-from face_api.store.store import Store, location, migrate_database, open_configured, open_store
+from face_api.store.store import Store, location, migrate_database, open_configured, open_store, sqlite_file
 from face_api.store.tables import utc_now
 
 __all__ = [
     "HEAD",
+    "REVISIONS",
     "AuditTrailBrokenError",
     "Caller",
     "Checkpoint",
@@ -28,6 +30,7 @@ __all__ = [
     "Outcome",
     "Profile",
     "Receipt",
+    "References",
     "Store",
     "StoreDamagedError",
     "StoreError",
@@ -38,8 +41,7 @@ __all__ = [
     "open_configured",
     "open_store",
     "parse_url",
-    "revisions",
-    "sqlite_path",
+    "sqlite_file",
     "sqlite_url",
     "utc_now",
 ]

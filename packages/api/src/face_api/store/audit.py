@@ -3,8 +3,8 @@
 Each entry's hash is an HMAC-SHA256 over the hash of the one before and its own content, so a changed, removed, inserted
 or moved entry breaks the chain from there on. The key is random, sealed in the database: who can write to the database
 but has no sealing key cannot make the chain anew. The head, which has an HMAC of its own, shows that entries are
-missing at the end. Only the whole database put back to an earlier state, head included, looks whole: against that, an
-operator keeps the `sequence:hash` that `verify` returns, and lets a later check look for it.
+missing at the end. An earlier head put back with the entries up to it looks whole, and so does a new, empty database:
+against both an operator keeps the `sequence:hash` that `verify` returns, and lets a later check look for it.
 
 An entry names company and user by the tokens of their rows, and never holds a template or an image.
 """
@@ -38,6 +38,12 @@ _INSERT = insert(_ENTRY)
 _MOVE_HEAD = update(_HEAD)
 _FIND_HEAD = select(_HEAD.c.sequence, _HEAD.c.hash, _HEAD.c.mac)
 _HOLD_HEAD = _FIND_HEAD.with_for_update()
+_ENTRIES = (
+    select(AuditEvent, col(Company.name), col(User.key))
+    .outerjoin(Company, col(Company.token) == col(AuditEvent.company))
+    .outerjoin(User, col(User.token) == col(AuditEvent.user))
+    .order_by(col(AuditEvent.sequence))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,36 +187,26 @@ class AuditTrail:
             raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {expected.sequence}")
         return end
 
+    def hold(self, session: Session) -> None:
+        """Let nobody else append, nor hold, until the session's transaction ends. Raises AuditTrailBrokenError."""
+        self._head(session, hold=True)
+
     def entries(self, after: int = 0, limit: int = _BATCH) -> Iterator[AuditEntry]:
-        """Return entries in their order, from the one behind `after` on, at most `limit`."""
-        statement = (
-            select(AuditEvent, col(Company.name), col(User.key))
-            .outerjoin(Company, col(Company.token) == col(AuditEvent.company))
-            .outerjoin(User, col(User.token) == col(AuditEvent.user))
-            .where(col(AuditEvent.sequence) > after)
-            .order_by(col(AuditEvent.sequence))
-            .limit(limit)
-        )
-        with (
-            self._database.reading() as session,
-            session.execute(statement.execution_options(yield_per=_BATCH)) as result,
-        ):
-            for entry, company, user in result:
-                try:
-                    at, details = datetime.fromisoformat(entry.at), json.loads(entry.details)
-                except (TypeError, ValueError):
-                    raise AuditTrailBrokenError(entry.sequence, "it is not what was appended there") from None
-                yield AuditEntry(
-                    sequence=entry.sequence,
-                    at=at,
-                    actor=entry.actor,
-                    action=entry.action,
-                    company=company or entry.company,
-                    user=user or entry.user,
-                    request_id=entry.request_id,
-                    details=details,
-                    hash=entry.hash,
-                )
+        """Return entries in their order, from the one behind `after` on, at most `limit`.
+
+        Raises:
+            AuditTrailBrokenError: an entry cannot be read.
+        """
+        while limit > 0:
+            statement = _ENTRIES.where(col(AuditEvent.sequence) > after).limit(min(limit, _BATCH))
+            with self._database.reading() as session:
+                rows = session.execute(statement).all()
+            for entry, company, user in rows:
+                yield _to_entry(entry, company, user)
+            if len(rows) < min(limit, _BATCH):
+                return
+            limit -= len(rows)
+            after = rows[-1][0].sequence
 
     def _head(self, session: Session, *, hold: bool) -> Checkpoint:
         heads = session.connection().execute(_HOLD_HEAD if hold else _FIND_HEAD).all()
@@ -236,3 +232,21 @@ class AuditTrail:
 
 def _head_mac(key: bytes, end: Checkpoint) -> bytes:
     return hmac.digest(key, b"head" + end.sequence.to_bytes(8, "big") + end.hash, "sha256")
+
+
+def _to_entry(entry: AuditEvent, company: str | None, user: str | None) -> AuditEntry:
+    try:
+        at, details = datetime.fromisoformat(entry.at), json.loads(entry.details)
+    except (TypeError, ValueError):
+        raise AuditTrailBrokenError(entry.sequence, "it is not what was appended there") from None
+    return AuditEntry(
+        sequence=entry.sequence,
+        at=at,
+        actor=entry.actor,
+        action=entry.action,
+        company=company or entry.company,
+        user=user or entry.user,
+        request_id=entry.request_id,
+        details=details,
+        hash=entry.hash,
+    )

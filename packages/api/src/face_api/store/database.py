@@ -3,11 +3,16 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from sqlite3 import Connection as SQLiteConnection
+from typing import Any, TypeVar
 
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -22,21 +27,22 @@ POOL_OVERFLOW = 8
 POOL_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 2.0
 IDLE_TIMEOUT_S = 30.0
+
+SCRUBBED_BYTES = 256 * 1024 * 1024
+"""A SQLite file of this size is written anew in about two seconds."""
+
+_T = TypeVar("_T")
 
 _WRITE = "face_api_write"
 
 logger = logging.getLogger(__name__)
 
 
-def sqlite_path(data_dir: Path) -> Path:
-    """Return where the embedded default is."""
-    return data_dir / DATABASE_NAME
-
-
 def sqlite_url(data_dir: Path) -> URL:
     """Return the embedded default's URL."""
-    return URL.create("sqlite", database=str(sqlite_path(data_dir)))
+    return URL.create("sqlite", database=str(data_dir / DATABASE_NAME))
 
 
 def parse_url(value: str) -> URL:
@@ -70,7 +76,8 @@ class Database:
         self.is_sqlite = url.drivername == "sqlite"
         self.name = url.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
         if self.is_sqlite:
-            self._engine = _open_sqlite(Path(url.database or ""))
+            self._path = Path(url.database or "")
+            self._engine = _open_sqlite(self._path)
             self._snapshots: Engine = self._engine
         else:
             self._engine = _open_postgresql(url, None if patient else STATEMENT_TIMEOUT_S)
@@ -102,6 +109,23 @@ class Database:
             session.begin(),
         ):
             yield session
+
+    @contextmanager
+    def taking_turns(self) -> Iterator[None]:
+        """Around each transaction of a long row of them: afterwards, let others write for as long as it took.
+
+        Who waits for SQLite's lock sleeps, and would hardly ever wake while it is free.
+        """
+        start = time.perf_counter()
+        yield
+        if self.is_sqlite:
+            time.sleep(time.perf_counter() - start)
+
+    def wait_for_writers(self) -> None:
+        """Return when every transaction that holds a user's row, and has begun before, has ended."""
+        if not self.is_sqlite:  # there they have ended when a writing session begins
+            with self.writing() as session:
+                session.execute(text("LOCK TABLE users IN EXCLUSIVE MODE"))
 
     @contextmanager
     def _turn_to_write(self) -> Iterator[None]:
@@ -148,22 +172,30 @@ class Database:
                     logger.warning("%s has %s off: a power failure may lose enrollments", self.name, setting)
 
     def scrub(self) -> bool:
-        """Overwrite what was removed, as far as that is done without stopping everybody; tell whether nothing is left.
+        """Overwrite what was removed, as far as that does not stop everybody for long; tell whether nothing is left.
 
-        SQLite zeroes what is removed (secure_delete); copies may be left in its write-ahead log, which is emptied here
-        unless readers keep it from that for longer than the busy time-out. PostgreSQL: see `compact`.
+        SQLite zeroes what is removed (secure_delete), but neither copies in its write-ahead log, which is emptied here
+        unless readers keep it from that for longer than the busy time-out, nor, rarely, those in the gaps of pages
+        whose rows it had moved: a file of up to SCRUBBED_BYTES is therefore written anew. PostgreSQL: see `compact`.
         """
         if not self.is_sqlite:
             return False
-        with _translated(), self._engine.connect() as connection:
-            row = connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(
-                "PRAGMA wal_checkpoint(TRUNCATE)"
-            )
-            busy, *_ = row.one()
-            return not busy
+        try:
+            if self._path.stat().st_size > SCRUBBED_BYTES:
+                self._empty_log()
+                return False
+            return self.compact()
+        except (StoreUnavailableError, OSError) as error:
+            logger.warning("what was removed may have left traces in the database's files: %s", error)
+            return False
 
-    def compact(self) -> None:
-        """Write all tables anew, without what was removed. Everybody else waits meanwhile."""
+    def compact(self) -> bool:
+        """Write all tables anew, without what was removed; everybody else waits meanwhile.
+
+        Returns:
+            Whether nothing is left. False: a reader kept SQLite's log from being emptied; or it is PostgreSQL, whose
+            log is its administrator's.
+        """
         with _translated(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_sqlite:
@@ -179,7 +211,13 @@ class Database:
                     if table not in present:
                         continue  # in an older schema
                     connection.exec_driver_sql(f"VACUUM FULL {table}")
-        self.scrub()
+        return self.is_sqlite and self._empty_log()
+
+    def _empty_log(self) -> bool:
+        with _translated(), self._engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            return not busy
 
 
 _MIGRATION_LOCK = 0x66616365  # any number, as long as all of us take the same: "face"
@@ -217,9 +255,29 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get(_WRITE, False) else "BEGIN")
 
 
+class _BoundedConnection(psycopg.Connection[Any]):
+    """Gives up a server that has taken a statement and says nothing any more: neither it nor TCP would end the wait.
+
+    The server's own statement_timeout comes first where the server is alive.
+    """
+
+    def wait(self, gen: PQGen[_T], interval: float = 0.1, timeout: float | None = ANSWER_TIMEOUT_S) -> _T:
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError as error:
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
+            self.pgconn.finish()  # what it is doing is unknown: nobody may use it again
+            raise psycopg.OperationalError("the database does not answer") from error
+
+
+def _connect_bounded(_dialect: object, _record: object, arguments: Any, parameters: Any) -> psycopg.Connection[Any]:
+    return _BoundedConnection.connect(*arguments, **parameters)
+
+
 def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
     options = [f"-c {name}={value}" for name, value in _server_settings(statement_timeout_s)]
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
@@ -236,6 +294,9 @@ def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
             "tcp_user_timeout": int(STATEMENT_TIMEOUT_S * 1000),
         },
     )
+    if statement_timeout_s is not None:
+        event.listen(engine, "do_connect", _connect_bounded)
+    return engine
 
 
 def _server_settings(statement_timeout_s: float | None) -> Iterator[tuple[str, str]]:

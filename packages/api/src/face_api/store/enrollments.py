@@ -13,7 +13,7 @@ from face_api.store.audit import Caller
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError
 from face_api.store.events import EventLog, Outcome
-from face_api.store.people import Person, find_or_make_user, find_user
+from face_api.store.people import Person, References, find_or_make_user, find_user
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, User, table_of, utc_now
 from face_engine.timing import StageTimings
@@ -23,7 +23,7 @@ TEMPLATE_DTYPE = np.dtype("<f4")
 
 # Built once: that takes longer than to execute them.
 _TEMPLATES = (
-    select(col(Reference.encoder_id), col(Reference.template))
+    select(col(User.token), col(Reference.encoder_id), col(Reference.template))
     .join(User, col(User.id) == col(Reference.user_id))
     .join(Company, col(Company.id) == col(User.company_id))
     .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
@@ -76,14 +76,17 @@ class EnrollmentStore:
         self._vault = vault
         self._events = events
 
-    def references(self, company: str, user: str) -> list[Template]:
-        """Return the user's templates, the oldest first; none where company or user is not registered."""
+    def references(self, company: str, user: str) -> References | None:
+        """Return what a photo is compared with; None where company or user is not registered."""
         with self._database.reading() as session:
             rows = session.execute(_TEMPLATES, {"company": company, "user": user}).all()
-        return [
+        if not rows:
+            return None
+        templates = tuple(
             Template(unpack(self._vault.open(sealed, "template", company, user, encoder_id)), encoder_id)
-            for encoder_id, sealed in rows
-        ]
+            for _, encoder_id, sealed in rows
+        )
+        return References(user, rows[0][0], templates)
 
     def note_repetition(self, caller: Caller, enrollment: Enrollment, encoder_id: str) -> bool:
         """Tell whether this very photo is one of the user's references already; if so, update the profile."""

@@ -13,7 +13,7 @@ from face_api.store.database import Database
 from face_api.store.people import Person, find_company, find_user
 from face_api.store.tables import AnalysisEvent, ApiKey, Company, Reference, User, utc_now
 
-_USERS = 500
+_USERS = 100
 _EVENTS = 10_000
 """How many are removed in one transaction: others write in between."""
 
@@ -37,8 +37,8 @@ class Counts:
 class Receipt:
     """What an erasure removed, when, and the audit entry that says so.
 
-    `overwritten`: no byte of it is left in the database's files (SQLite). Otherwise `face-api compact` sees to that:
-    on SQLite because readers kept the write-ahead log from being emptied, on PostgreSQL always.
+    `overwritten`: no byte of it is left in the database's files (see Database.scrub). Otherwise `face-api compact` sees
+    to that.
     """
 
     company: str
@@ -63,7 +63,7 @@ class Eraser:
             if person is None or person.user_id is None:
                 return None
             removed = _remove_users(session, [person.user_id])
-            entry = self._note(session, caller, Subject(person.company_token), {"user": user}, removed)
+            entry = self._note(session, caller, Subject(person.company_token), {"user": user})
         return self._receipt(company, user, removed, entry)
 
     def erase_company(self, caller: Caller, company: str) -> Receipt | None:
@@ -73,7 +73,7 @@ class Eraser:
         """
         removed = Counts()
         while True:
-            with self._database.writing() as session:
+            with self._database.taking_turns(), self._database.writing() as session:
                 # Held until the end of each round, and so of the last one: nobody enrolls under it meanwhile.
                 person = find_company(session, company, "row")
                 if person is None:
@@ -82,16 +82,14 @@ class Eraser:
                 if is_last := batch == Counts():
                     batch = _remove_company(session, person)
                 removed += batch
-                entry = self._note(session, caller, Subject(), {"company": company}, batch)
+                entry = self._note(session, caller, Subject(), {"company": company, "users": batch.users})
             if is_last:
                 return self._receipt(company, None, removed, entry)
 
-    def _note(
-        self, session: Session, caller: Caller, subject: Subject, names: dict[str, str], removed: Counts
-    ) -> Checkpoint:
+    def _note(self, session: Session, caller: Caller, subject: Subject, names: dict[str, object]) -> Checkpoint:
         # Of a company its name or its token, never both, in none of the entries of one request: together they would
-        # tell whom the trail's older entries are about.
-        return self._audit.append(session, caller, "erase", subject, names | {"removed": asdict(removed)})
+        # tell whom the trail's older entries are about. So would how many references and events there were.
+        return self._audit.append(session, caller, "erase", subject, names)
 
     def _receipt(self, company: str, user: str | None, removed: Counts, entry: Checkpoint) -> Receipt:
         return Receipt(company, user, removed, utc_now(), entry, self._database.scrub())

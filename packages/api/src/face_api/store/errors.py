@@ -15,6 +15,8 @@ from typing import ClassVar
 
 logger = logging.getLogger(__name__)
 
+KEY_REMEDY = "give it in FACE_API_KEYS, or put the key file back"
+
 
 class StoreError(Exception):
     """Base of all errors of the store."""
@@ -57,7 +59,7 @@ class KeyMissingError(KeysError):
 
     def __str__(self) -> str:
         known = f"only {', '.join(self.known)}" if self.known else "none at all"
-        return f"the sealing key {self.key_id} is needed, and there is {known}"
+        return f"the sealing key {self.key_id} is needed, and there is {known}: {KEY_REMEDY}"
 
 
 def log_damage(reference_id: int, error: StoreDamagedError) -> None:

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
-from face_api.store.people import Person, find_company, find_user
+from face_api.store.people import Person, References, find_company, find_user
 from face_api.store.tables import AnalysisEvent, table_of, utc_now
 from face_engine.matching import Comparison
 
@@ -46,6 +46,15 @@ class EventLog:
             person = find_user(session, company, user, "existence") or find_company(session, company, "existence")
             self.add(session, caller, person, outcome)
 
+    def record_verdict(self, caller: Caller, company: str, references: References, outcome: Outcome) -> bool:
+        """Record a verdict, unless the user with whom the photo was compared was erased meanwhile: return whether."""
+        with self._database.writing() as session:
+            person = find_user(session, company, references.user, "existence")
+            if person is None or person.user_token != references.user_token:
+                return False
+            self.add(session, caller, person, outcome)
+            return True
+
     def add(self, session: Session, caller: Caller, person: Person | None, outcome: Outcome) -> None:
         """Record an outcome as the last act of a session that holds the person's rows."""
         verdicts = [comparison.verdict for comparison in outcome.comparisons]
@@ -76,7 +85,7 @@ class EventLog:
         """Remove the events from before a moment, and return how many they were. The audit trail stays."""
         removed = 0
         while True:
-            with self._database.writing() as session:
+            with self._database.taking_turns(), self._database.writing() as session:
                 oldest = select(col(AnalysisEvent.id)).where(col(AnalysisEvent.at) < before).limit(_PURGE_BATCH)
                 # Not waiting: an erasure that holds some of them may wait for one of ours.
                 oldest = oldest.with_for_update(skip_locked=True)

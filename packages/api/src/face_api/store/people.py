@@ -1,16 +1,18 @@
 """Finds and holds the rows of a company and a user inside a transaction."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Select, bindparam, literal_column, select
+from sqlalchemy import Select, bindparam, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel, col
 
 from face_api.store.audit import Subject
 from face_api.store.errors import StoreUnavailableError
-from face_api.store.tables import Company, User, new_token, utc_now
+from face_api.store.tables import Company, Reference, User, new_token, utc_now
+from face_engine.types import Template
 
 _ATTEMPTS = 5
 
@@ -35,6 +37,15 @@ class Person:
         return Subject(self.company_token, self.user_token)
 
 
+@dataclass(frozen=True, slots=True)
+class References:
+    """A user's templates, the oldest first, and the token that tells this user from a later one of the same id."""
+
+    user: str
+    user_token: str
+    templates: tuple[Template, ...]
+
+
 # Built once: that takes longer than to execute them.
 
 _COMPANY = select(col(Company.id), col(Company.token)).where(col(Company.name) == bindparam("company"))
@@ -43,6 +54,7 @@ _USER = (
     .join(User, col(User.company_id) == col(Company.id))
     .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
 )
+_NEXT_KEY = select(func.min(col(Reference.key_id))).where(col(Reference.key_id) > bindparam("key_id"))
 _COMPANY_HELD: dict[Hold, Select[int, str]] = {
     "nothing": _COMPANY,
     "existence": _COMPANY.with_for_update(read=True, key_share=True),
@@ -82,6 +94,16 @@ def find_or_make_user(session: Session, company: str, user: str) -> Person:
         else:
             insert_new(session, User, company_id=owner.company_id, key=user, **_fresh())
     raise StoreUnavailableError("a new user could not be registered: somebody else keeps removing it")
+
+
+def keys_of_references(session: Session) -> Iterator[str]:
+    """Return the ids of the keys with which references are sealed; by the index, so a few steps however many those are.
+
+    The caller may go on asking the session meanwhile.
+    """
+    key_id: str | None = ""
+    while key_id := session.execute(_NEXT_KEY, {"key_id": key_id}).scalar_one():
+        yield key_id
 
 
 def insert_new(session: Session, table: type[SQLModel], **values: object) -> bool:

@@ -39,7 +39,7 @@ class Outdated:
 
 
 class Reencoder:
-    """Hands out chips and takes templates. Methods raise StoreError; a reference that does not open is logged and left."""
+    """Hands out chips, takes templates. Methods raise StoreError; a reference that does not open is logged and left."""
 
     def __init__(self, database: Database, vault: Vault, audit: AuditTrail) -> None:
         self._database = database

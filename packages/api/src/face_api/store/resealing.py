@@ -4,18 +4,38 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, bindparam, func, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError, log_damage
+from face_api.store.people import keys_of_references
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, Secret, User
 
-_BATCH = 200
+_BATCH = 50
 """Rows sealed in one transaction: on SQLite nobody else writes meanwhile, some tens of milliseconds."""
+
+_SEALED_WITH = (
+    select(
+        col(Reference.id),
+        col(Reference.encoder_id),
+        col(Reference.template),
+        col(Reference.photo_digest),
+        col(Reference.chip),
+        col(Company.name),
+        col(User.key),
+    )
+    .join(User, col(User.id) == col(Reference.user_id))
+    .join(Company, col(Company.id) == col(User.company_id))
+    .where(col(Reference.key_id) == bindparam("key_id"), col(Reference.id) > bindparam("last"))
+    .order_by(col(Reference.id))
+    .limit(bindparam("batch"))
+    # Not waiting: who holds a row may wait for one of ours.
+    .with_for_update(of=Reference, skip_locked=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,64 +60,52 @@ class Resealer:
         Interrupted at any time, a rotation is finished by beginning again.
         """
         with self._database.writing() as session:
+            self._audit.hold(session)  # one at a time
             current = self._vault.keys.current()
-            waiting = self._count(session, current)
-            secrets = session.scalars(select(Secret).where(col(Secret.key_id) != current).with_for_update()).all()
-            if not waiting and not secrets:
-                renewed = self._vault.keys.renew()
-                if renewed is not None:
-                    current = renewed
-                    waiting = self._count(session, current)
-                    secrets = session.scalars(select(Secret).with_for_update()).all()
+            secrets = self._secrets(session, current)
+            if not secrets and not self._former(session, current):
+                current = self._vault.keys.renew() or current
+                secrets = self._secrets(session, current)
             for secret in secrets:
                 place = "secret", secret.name
                 secret.value = self._vault.seal(self._vault.open(secret.value, *place), *place)
-                secret.key_id = current
-                session.add(secret)
+                secret.key_id = key_id_of(secret.value)
             session.flush()
             if secrets:
-                self._audit.append(session, caller, "rotate", Subject(), {"key": current, "references": waiting})
-        return Rotation(current, waiting)
+                self._audit.append(session, caller, "rotate", Subject(), {"key": current})
+        # Who asked for the former key before it was renewed may not have written yet.
+        self._database.wait_for_writers()
+        return Rotation(current, self._count(current))
 
     def run(self, rotation: Rotation) -> Iterator[int]:
         """Seal the references again; yield after each batch how many it had."""
-        last = 0
-        while True:
-            with self._database.writing() as session:
-                rows = self._waiting(session, rotation.key_id, last)
-                done = sum(self._reseal(session, row) for row in rows)
-            if not rows:
-                return
-            last = rows[-1].id
-            yield done
+        for former in self.former_keys(rotation.key_id):
+            last = 0
+            while True:
+                with self._database.taking_turns(), self._database.writing() as session:
+                    rows = session.execute(_SEALED_WITH, {"key_id": former, "last": last, "batch": _BATCH}).all()
+                    done = sum(self._reseal(session, row) for row in rows)
+                if not rows:
+                    break
+                last = rows[-1].id
+                yield done
 
-    def keys_in_use(self) -> tuple[str, ...]:
-        """Return the ids of the keys with which references are sealed."""
+    def former_keys(self, current: str) -> list[str]:
+        """Return the ids of the other keys with which references are sealed."""
         with self._database.reading() as session:
-            return tuple(session.scalars(select(col(Reference.key_id)).distinct()))
+            return self._former(session, current)
 
-    def _count(self, session: Session, key_id: str) -> int:
-        return session.execute(select(func.count()).where(col(Reference.key_id) != key_id)).scalar_one()
+    def _secrets(self, session: Session, current: str) -> Sequence[Secret]:
+        return session.scalars(select(Secret).where(col(Secret.key_id) != current)).all()
 
-    def _waiting(self, session: Session, key_id: str, last: int) -> Sequence[Row[*tuple[Any, ...]]]:
-        return session.execute(
-            select(
-                col(Reference.id),
-                col(Reference.encoder_id),
-                col(Reference.template),
-                col(Reference.photo_digest),
-                col(Reference.chip),
-                col(Company.name),
-                col(User.key),
-            )
-            .join(User, col(User.id) == col(Reference.user_id))
-            .join(Company, col(Company.id) == col(User.company_id))
-            .where(col(Reference.id) > last, col(Reference.key_id) != key_id)
-            .order_by(col(Reference.id))
-            .limit(_BATCH)
-            # Not waiting: who holds a row may wait for one of ours.
-            .with_for_update(of=Reference, skip_locked=True)
-        ).all()
+    def _former(self, session: Session, current: str) -> list[str]:
+        return [key_id for key_id in keys_of_references(session) if key_id != current]
+
+    def _count(self, current: str) -> int:
+        with self._database.reading() as session:
+            return session.execute(
+                select(func.count()).where(col(Reference.key_id).in_(self._former(session, current)))
+            ).scalar_one()
 
     def _reseal(self, session: Session, row: Row[*tuple[Any, ...]]) -> bool:
         place = row.name, row.key, row.encoder_id

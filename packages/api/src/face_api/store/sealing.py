@@ -7,6 +7,7 @@ encoder id. Nonces are random: NIST SP 800-38D allows 2^32 of them for a key, so
 """
 
 import secrets
+from collections.abc import Callable
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -21,14 +22,23 @@ TAG_BYTES = 16
 
 
 class Vault:
-    """Seals and opens values with the keys of a source. Safe to call from several threads."""
+    """Seals and opens values with the keys of a source. Safe to call from several threads.
 
-    def __init__(self, keys: Keys) -> None:
+    Args:
+        approve: called before a key first seals; raises KeysError where that key is none of this database's.
+    """
+
+    def __init__(self, keys: Keys, approve: Callable[[], None] | None = None) -> None:
         self.keys = keys
+        self._approve = approve
+        self._approved = ""
 
     def seal(self, value: bytes, *place: str) -> bytes:
         """Seal a value with the current key, for one place. Raises KeysError."""
         key_id = self.keys.current()
+        if self._approve is not None and key_id != self._approved:
+            self._approve()
+            self._approved = key_id
         head = bytes((VERSION, len(key_id))) + key_id.encode("ascii")
         nonce = secrets.token_bytes(NONCE_BYTES)
         return head + nonce + _cipher(self.keys.key(key_id)).encrypt(nonce, value, head + _encode(place))

@@ -3,8 +3,9 @@
 import logging
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
-from sqlalchemy import URL, Connection, func, insert, select
+from sqlalchemy import URL, Connection, insert, select
 from sqlmodel import col
 
 from face_api.settings import PREFIX, Settings, SettingsError
@@ -13,10 +14,11 @@ from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.directory import Directory
 from face_api.store.enrollments import EnrollmentStore
 from face_api.store.erasure import Eraser
-from face_api.store.errors import KeyMissingError, KeysError, SchemaError, StoreDamagedError, StoreError
+from face_api.store.errors import KEY_REMEDY, KeyMissingError, KeysError, SchemaError, StoreDamagedError, StoreError
 from face_api.store.events import EventLog
 from face_api.store.keys import GivenKeys, KeyFile, Keys
-from face_api.store.migrations import FIRST_SEALED, HEAD, UNSEALED, downgrade, revision_of, revisions, upgrade
+from face_api.store.migrations import FIRST_SEALED, HEAD, REVISIONS, UNSEALED, downgrade, revision_of, upgrade
+from face_api.store.people import keys_of_references
 from face_api.store.reencoding import Reencoder
 from face_api.store.resealing import Resealer
 from face_api.store.sealing import Vault, key_id_of
@@ -26,7 +28,6 @@ AUDIT_KEY_BYTES = 32
 
 logger = logging.getLogger(__name__)
 
-_REMEDY = "give it in FACE_API_KEYS, or put the key file back"
 _AUDIT_KEY = "audit"
 _SAMPLES = 3
 
@@ -62,6 +63,12 @@ def open_configured(settings: Settings, *, patient: bool = False, migrate: bool 
     return open_store(url, keys, patient=patient, migrate=migrate)
 
 
+def sqlite_file(settings: Settings) -> Path | None:
+    """Return the file of the database that the settings name; None for PostgreSQL. Raises SettingsError, KeysError."""
+    url, _ = location(settings)
+    return Path(url.database or "") if url.drivername == "sqlite" else None
+
+
 def location(settings: Settings) -> tuple[URL, Keys]:
     """Return where the settings say that the database is, and the keys. Raises SettingsError, KeysError."""
     if settings.database_url is None:
@@ -91,14 +98,14 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
     """
     database = Database(url, patient=patient)
     try:
-        vault = Vault(keys)
         if migrate:
-            migrate_database(database, vault)
+            migrate_database(database, Vault(keys))
         elif database.is_sqlite:
-            _refuse_unsealed(database, vault)
-            migrate_database(database, vault)
+            _refuse_unsealed(database, keys)
+            migrate_database(database, Vault(keys))
         else:
             _check_schema(database)
+        vault = Vault(keys, lambda: _check_key(database, keys))
         audit = AuditTrail(database, _audit_key(database, vault))
         _check_keys(database, vault)
         database.check_durability()
@@ -127,8 +134,8 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
         SchemaError: the revision is not known here, or the database holds something else.
         KeysError: templates have to be sealed or opened on the way, and the keys are not there.
     """
-    if revision not in revisions():
-        raise SchemaError(f"there is no schema {revision}, only {', '.join(revisions())}")
+    if revision not in REVISIONS:
+        raise SchemaError(f"there is no schema {revision}, only {', '.join(REVISIONS)}")
     before = _revision(database)
     if before == revision:
         return before
@@ -155,7 +162,7 @@ def _revision(database: Database) -> str | None:
         return revision_of(session.connection())
 
 
-def _refuse_unsealed(database: Database, vault: Vault) -> None:
+def _refuse_unsealed(database: Database, keys: Keys) -> None:
     """Refuse to seal, unasked, templates that lie open where there are keys already.
 
     Who can write to the database but has no key could else have templates of their choice sealed by the next start.
@@ -163,7 +170,7 @@ def _refuse_unsealed(database: Database, vault: Vault) -> None:
     if _revision(database) != UNSEALED:
         return
     try:
-        vault.keys.current()
+        keys.current()
     except KeysError:
         return  # no key yet: these are the enrollments of the first, unsealed versions
     raise SchemaError(
@@ -190,6 +197,11 @@ def _check_schema(database: Database) -> None:
         raise SchemaError(f"the database {database.name} {state}: run `face-api migrate`")
 
 
+def _check_key(database: Database, keys: Keys) -> None:
+    """Raise KeysError where the keys are none of this database's: those of somebody else must seal nothing here."""
+    _audit_key(database, Vault(keys))
+
+
 def _audit_key(database: Database, vault: Vault) -> bytes:
     with database.reading() as session:
         found = session.get(Secret, _AUDIT_KEY)
@@ -199,25 +211,18 @@ def _audit_key(database: Database, vault: Vault) -> bytes:
         return vault.open(found.value, "secret", _AUDIT_KEY)
     except StoreDamagedError as error:
         raise KeysError(
-            f"the sealing key {found.key_id} is not the one of that id with which the database was sealed: {_REMEDY}"
+            f"the sealing key {found.key_id} is not the one of that id with which the database was sealed: {KEY_REMEDY}"
         ) from error
-    except KeyMissingError as error:
-        raise KeysError(f"{error}: {_REMEDY}") from error
+    except KeyMissingError:
+        raise
     except KeysError as error:
-        raise KeysError(f"{error}; the database is sealed with the key {found.key_id}: {_REMEDY}") from error
+        raise KeysError(f"{error}; the database is sealed with the key {found.key_id}: {KEY_REMEDY}") from error
 
 
 def _check_keys(database: Database, vault: Vault) -> None:
     """Make sure that there is a key, and the right one, for every reference."""
     with database.reading() as session:
-        key_id = ""
-        while True:
-            found = session.execute(
-                select(func.min(col(Reference.key_id))).where(col(Reference.key_id) > key_id)
-            ).scalar_one()
-            if found is None:
-                return
-            key_id = found
+        for key_id in keys_of_references(session):
             rows = session.execute(
                 select(col(Reference.photo_digest), col(Company.name), col(User.key), col(Reference.encoder_id))
                 .join(User, col(User.id) == col(Reference.user_id))
@@ -227,7 +232,7 @@ def _check_keys(database: Database, vault: Vault) -> None:
             ).all()
             if rows and not any(_opens(vault, sealed, *place) for sealed, *place in rows):
                 raise KeysError(
-                    f"the sealing key {key_id} is not the one of that id with which references were sealed: {_REMEDY}"
+                    f"the sealing key {key_id} is not the one of that id that sealed references: {KEY_REMEDY}"
                 )
 
 
@@ -236,6 +241,4 @@ def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:
         vault.open(sealed, "photo_digest", *place)
     except StoreDamagedError:
         return False
-    except KeyMissingError as error:
-        raise KeysError(f"{error}: {_REMEDY}") from error
     return True

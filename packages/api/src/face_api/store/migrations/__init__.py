@@ -4,18 +4,19 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlmodel import SQLModel
 
 import face_api.store.tables  # noqa: F401 - fills the metadata
 from face_api.store.errors import SchemaError
 
 if TYPE_CHECKING:
+    from alembic.config import Config
+
     from face_api.store.sealing import Vault
+
+REVISIONS = ("0001", "0002")
+"""All that are known here, the oldest first."""
 
 UNSEALED = "0001"
 """The revision that the first, unpublished versions made without writing its name down."""
@@ -23,7 +24,7 @@ UNSEALED = "0001"
 _UNSEALED_TABLES = {"companies", "users", "face_references"}
 
 FIRST_SEALED = "0002"
-HEAD = "0002"
+HEAD = REVISIONS[-1]
 
 _FOLDER = Path(__file__).parent
 
@@ -37,9 +38,11 @@ def revision_of(connection: Connection) -> str | None:
     Raises:
         SchemaError: it is not known here, or the database holds tables that are not ours.
     """
-    revision = MigrationContext.configure(connection).get_current_revision()
+    schema = inspect(connection)
+    revision = None
+    if schema.has_table("alembic_version"):
+        revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
     if revision is None:
-        schema = inspect(connection)
         ours = SQLModel.metadata.tables.keys() & set(schema.get_table_names())
         if ours == _UNSEALED_TABLES and "image_sha256" in {c["name"] for c in schema.get_columns("face_references")}:
             return UNSEALED
@@ -48,28 +51,32 @@ def revision_of(connection: Connection) -> str | None:
                 f"the database holds tables of names that are used here, which this service did not make: "
                 f"{', '.join(sorted(ours))}"
             )
-    if revision is not None and revision not in revisions():
+    if revision is not None and revision not in REVISIONS:
         raise SchemaError(f"the database was made by a newer version of the service: its schema is {revision}")
     return revision
 
 
-def revisions() -> list[str]:
-    """Return the revisions that are known here, the oldest first."""
-    return [script.revision for script in ScriptDirectory(str(_FOLDER)).walk_revisions()][::-1]
+# Alembic is imported where a schema changes: that is rare, and takes a fifth of a second.
 
 
 def upgrade(connection: Connection, vault: "Vault", revision: str) -> None:
+    from alembic import command  # noqa: PLC0415
+
     config = _config(connection, vault)
-    if MigrationContext.configure(connection).get_current_revision() is None and revision_of(connection) == UNSEALED:
+    if revision_of(connection) == UNSEALED and not inspect(connection).has_table("alembic_version"):
         command.stamp(config, UNSEALED)
     command.upgrade(config, revision)
 
 
 def downgrade(connection: Connection, vault: "Vault", revision: str) -> None:
+    from alembic import command  # noqa: PLC0415
+
     command.downgrade(_config(connection, vault), revision)
 
 
-def _config(connection: Connection, vault: "Vault") -> Config:
+def _config(connection: Connection, vault: "Vault") -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection

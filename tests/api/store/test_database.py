@@ -1,0 +1,296 @@
+import os
+import sqlite3
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+
+import pytest
+from sqlalchemy import URL, text
+from sqlalchemy.exc import IntegrityError
+
+from face_api.store import Database, KeyFile, Store, StoreUnavailableError, open_store, parse_url, sqlite_url
+from face_api.store import database as database_module
+from face_api.store.database import DATABASE_NAME, describe
+from support.postgres import Postgres
+from support.store import CALLER, enroll, photo, references_of, rows, template
+
+only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+PASSWORD = "s3cret-pa55"  # noqa: S105
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@only_sqlite
+def test_what_is_committed_is_synced_to_disk(store: Store) -> None:
+    assert rows(store, "PRAGMA journal_mode") == [("wal",)]
+    for door in (store.database.reading, store.database.writing):
+        with door() as session:
+            settings = {
+                name: session.execute(text(f"PRAGMA {name}")).scalar_one()
+                for name in ("synchronous", "foreign_keys", "secure_delete", "busy_timeout", "temp_store")
+            }
+        assert settings == {
+            "synchronous": 2,
+            "foreign_keys": 1,
+            "secure_delete": 1,
+            "busy_timeout": 10_000,
+            "temp_store": 2,
+        }
+
+
+@only_sqlite
+def test_a_compaction_leaves_the_settings_as_they_were(store: Store) -> None:
+    store.database.compact()
+    with store.database.reading() as session:
+        names = ("synchronous", "foreign_keys", "secure_delete", "temp_store")
+        assert [session.execute(text(f"PRAGMA {name}")).scalar_one() for name in names] == [2, 1, 1, 2]
+
+
+@only_sqlite
+def test_only_the_owner_can_read(database_url: URL, keys: KeyFile, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with closing(open_store(database_url, keys)) as store:
+            enroll(store, 1)
+            files = {path.name: mode(path) for path in (tmp_path / "data").iterdir()}
+    finally:
+        os.umask(before)
+    assert mode(tmp_path / "data") == 0o700
+    assert files == {DATABASE_NAME: 0o600, f"{DATABASE_NAME}-wal": 0o600, f"{DATABASE_NAME}-shm": 0o600}
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b", "a#b", "a?mode=memory", "데이터", "a b", "file:a"])
+def test_a_data_folder_may_have_any_name(tmp_path: Path, keys: KeyFile, name: str) -> None:
+    with closing(open_store(sqlite_url(tmp_path / "in" / name), keys)) as store:
+        enroll(store, 1)
+    assert [path.name for path in (tmp_path / "in").iterdir()] == [name]
+    assert (tmp_path / "in" / name / DATABASE_NAME).stat().st_size > 0
+
+
+def test_a_file_that_is_no_database_is_said_so(tmp_path: Path, keys: KeyFile) -> None:
+    (tmp_path / DATABASE_NAME).write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(StoreUnavailableError, match="not a database"):
+        open_store(sqlite_url(tmp_path), keys)
+    assert (tmp_path / DATABASE_NAME).read_bytes().startswith(b"this is no database at all")
+
+
+def test_a_data_folder_that_is_a_file_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(StoreUnavailableError, match=r"data/face\.sqlite3 cannot be used: File exists"):
+        Database(sqlite_url(tmp_path / "data"))
+
+
+def test_a_database_that_is_a_folder_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_NAME).mkdir()
+    with pytest.raises(StoreUnavailableError, match=r"face\.sqlite3 cannot be used: Is a directory"):
+        Database(sqlite_url(tmp_path))
+
+
+def test_a_write_that_fails_changes_nothing(store: Store) -> None:
+    enroll(store, 1)
+    with pytest.raises(ZeroDivisionError), store.database.writing() as session:
+        session.execute(text("UPDATE users SET age = 99"))
+        assert 1 / 0
+    with pytest.raises(StoreUnavailableError), store.database.writing() as session:
+        session.execute(text("UPDATE users SET age = 99"))
+        session.execute(text("no SQL at all"))
+    assert rows(store, "SELECT age FROM users") == [(30,)]
+    with store.database.writing() as session:
+        session.execute(text("UPDATE users SET age = 31"))
+    assert rows(store, "SELECT age FROM users") == [(31,)]
+
+
+def test_reading_sees_one_moment_and_never_waits_for_who_writes(store: Store) -> None:
+    enroll(store, 1)
+    with store.database.reading() as reader:
+        assert reader.execute(text("SELECT age FROM users")).scalar_one() == 30
+        with store.database.writing() as writer:
+            writer.execute(text("UPDATE users SET age = 31"))
+            with store.database.reading() as other:
+                assert other.execute(text("SELECT age FROM users")).scalar_one() == 30
+        assert reader.execute(text("SELECT age FROM users")).scalar_one() == 30
+    with store.database.reading() as reader:
+        assert reader.execute(text("SELECT age FROM users")).scalar_one() == 31
+
+
+@only_postgresql
+def test_who_reads_cannot_write_and_the_next_one_can(store: Store) -> None:
+    enroll(store, 1)
+    with pytest.raises(StoreUnavailableError, match="read-only"), store.database.reading() as session:
+        session.execute(text("UPDATE users SET age = 99"))
+    enroll(store, 2)
+    assert rows(store, "SELECT age FROM users") == [(30,)]
+
+
+@only_sqlite
+def test_a_busy_database_is_waited_for_and_then_said_so(
+    store: Store, database_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_S", 0.3)
+    with closing(Database(database_url)) as database, closing(sqlite3.connect(str(database_url.database))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailableError, match="locked"), database.writing() as session:
+            session.execute(text("SELECT 1"))
+        assert 0.25 < time.monotonic() - started < 5
+        with database.reading() as session:
+            assert session.execute(text("SELECT count(*) FROM users")).scalar_one() == 0
+        other.rollback()
+        with database.writing() as session:
+            session.execute(text("SELECT 1"))
+    enroll(store, 1)
+
+
+@only_sqlite
+def test_a_thread_that_waits_too_long_for_its_turn_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hold() -> None:
+        with store.database.writing():
+            held.set()
+            done.wait(10)
+
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_S", 0.2)
+    held, done = Event(), Event()
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        held.wait(10)
+        with pytest.raises(StoreUnavailableError, match="busy"), store.database.writing():
+            pass
+        done.set()
+        holding.result()
+    enroll(store, 1)
+
+
+@only_postgresql
+def test_a_connection_that_was_killed_is_healed_by_the_next_call(store: Store) -> None:
+    kill = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    enroll(store, 1)
+    assert set(rows(store, kill)) == {(True,)}
+    assert enroll(store, 2) == "enrolled"
+    assert set(rows(store, kill)) == {(True,)}
+    assert len(references_of(store, "withmind", "tamy")) == 2
+    with pytest.raises(StoreUnavailableError, match="terminat"), store.database.writing() as session:
+        session.execute(text("UPDATE users SET age = 99"))
+        rows(store, kill)
+        session.execute(text("UPDATE users SET age = 98"))
+    assert enroll(store, 3) == "enrolled"
+    assert rows(store, "SELECT age FROM users") == [(30,)]
+    store.audit.verify()
+
+
+@only_postgresql
+def test_a_statement_that_takes_too_long_is_ended_but_not_in_maintenance(
+    store: Store, database_url: URL, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.database.reading() as session:
+        assert session.execute(text("SHOW statement_timeout")).scalar_one() == "10s"
+        assert session.execute(text("SHOW timezone")).scalar_one() == "UTC"
+    monkeypatch.setattr(database_module, "STATEMENT_TIMEOUT_S", 0.2)
+    with closing(Database(database_url)) as impatient:
+        with pytest.raises(StoreUnavailableError, match="statement timeout"), impatient.reading() as session:
+            session.execute(text("SELECT pg_sleep(20)"))
+        with impatient.reading() as session:
+            assert session.execute(text("SELECT 1")).scalar_one() == 1
+    with closing(Database(database_url, patient=True)) as patient, patient.reading() as session:
+        session.execute(text("SELECT pg_sleep(0.5)"))
+
+
+def test_errors_do_not_repeat_the_values_of_a_row(store: Store) -> None:
+    enroll(store, 1, user="a-secret-name")
+    statement = text(
+        "INSERT INTO users (company_id, key, token, created_at) SELECT company_id, key, :token, created_at FROM users"
+    )
+    with pytest.raises(StoreUnavailableError) as failure, store.database.writing() as session:
+        session.execute(statement, {"token": "a-secret-token"})
+    message = str(failure.value)
+    assert "a-secret" not in message
+    assert "\n" not in message
+    assert "nique" in message or "UNIQUE" in message
+    cause = failure.value.__cause__
+    assert isinstance(cause, IntegrityError)
+    assert describe(cause) == message
+
+
+def test_a_row_that_is_refused_changes_nothing(store: Store) -> None:
+    enroll(store, 1)
+    if store.database.is_sqlite:
+        rows(store, "CREATE TRIGGER full_ BEFORE INSERT ON face_references BEGIN SELECT RAISE(FAIL, 'disk full'); END")
+    else:
+        rows(store, "CREATE FUNCTION fail() RETURNS trigger AS 'BEGIN RAISE ''disk full''; END' LANGUAGE plpgsql")
+        rows(store, "CREATE TRIGGER full_ BEFORE INSERT ON face_references EXECUTE FUNCTION fail()")
+    with pytest.raises(StoreUnavailableError, match="disk full"):
+        store.enrollments.add(CALLER, photo(2, user="new", company="new"), template(2), None, 5, {})
+    assert rows(store, "SELECT name FROM companies") == [("withmind",)]
+    assert rows(store, "SELECT key FROM users") == [("tamy",)]
+    assert store.audit.verify().sequence == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "driver"),
+    [
+        ("postgresql://user:pw@host/name", "postgresql+psycopg"),
+        ("postgres://user:pw@host:5433/name", "postgresql+psycopg"),
+        ("postgresql+psycopg://host/name", "postgresql+psycopg"),
+        ("sqlite:///relative/file", "sqlite"),
+        ("sqlite:////absolute/file", "sqlite"),
+    ],
+)
+def test_urls_that_are_good(value: str, driver: str) -> None:
+    assert parse_url(value).drivername == driver
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        PASSWORD,
+        f"user:{PASSWORD}@host/name",
+        f"mysql://user:{PASSWORD}@host/name",
+        f"postgresql+asyncpg://user:{PASSWORD}@host/name",
+        f"postgresql+psycopg2://user:{PASSWORD}@host/name",
+        f"postgresql://user:{PASSWORD}@host",
+        f"postgresql://user:pw@host:{PASSWORD}/name",
+        f"postgresql://user:{PASSWORD}/name",
+        "sqlite://",
+        "sqlite:///:memory:",
+        f"sqlite:///file?mode=memory&key={PASSWORD}",
+        f"sqlite+pysqlcipher://:{PASSWORD}@/file",
+    ],
+)
+def test_other_urls_are_refused_without_repeating_them(value: str) -> None:
+    with pytest.raises(ValueError, match=r"^is (no|neither) ") as failure:
+        parse_url(value)
+    assert PASSWORD not in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "value", [f"postgresql://user:{PASSWORD}@host/name", f"postgresql://user@host/name?password={PASSWORD}"]
+)
+def test_the_name_of_a_database_does_not_tell_its_password(value: str) -> None:
+    with closing(Database(parse_url(value))) as database:
+        assert PASSWORD not in database.name
+        assert "host/name" in database.name
+
+
+def test_a_server_that_is_away_or_refuses_is_said_so_without_the_password(postgres: Postgres, keys: KeyFile) -> None:
+    url = parse_url(postgres.new_database())
+    for wrong, message in (
+        (url.set(port=1, password=PASSWORD), "refused"),
+        (url.set(password=PASSWORD), "password authentication failed"),
+        (url.set(database="nowhere"), "does not exist"),
+    ):
+        with pytest.raises(StoreUnavailableError, match=message) as failure:
+            open_store(wrong, keys)
+        assert PASSWORD not in str(failure.value)
+        assert str(url.password) not in str(failure.value)
+        assert "\n" not in str(failure.value)
