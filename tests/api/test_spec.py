@@ -415,11 +415,16 @@ def test_who_is_erased_while_a_photo_is_analysed_is_not_matched(tmp_path: Path, 
                 if enrolled_again:
                     put(store, 2, encoder_id=held.encoder_id)
                 held.released.set()
-                check(await waiting, UNREGISTERED, "user_unregistered")
+                answer = await waiting
                 *_, entry = store.audit.entries()
                 assert entry.action == "analyse"
-                assert entry.details["reason"] == "user_unregistered"
-                assert "verdicts" not in entry.details
+                if enrolled_again:  # compared with who is enrolled now
+                    check(answer, {"result": {"person_1": "dismatch"}}, "compared")
+                    assert entry.details["verdicts"] == ["dismatch"]
+                else:
+                    check(answer, UNREGISTERED, "user_unregistered")
+                    assert entry.details["reason"] == "user_unregistered"
+                    assert "verdicts" not in entry.details
 
     asyncio.run(scenario())
 

@@ -8,10 +8,8 @@ from pathlib import Path
 import click
 
 from face_api.cli.common import EXIT_NOT_FOUND, data_dir_option, fail, opened_store, operator
-from face_api.store import Profile, Receipt
+from face_api.store import MAX_PAGE, Profile, Receipt
 from face_engine.files import replace_file
-
-MAX_PAGE = 10_000
 
 
 @click.command("list")

@@ -62,8 +62,9 @@ def rotate_command(data_dir: Path | None) -> None:
         done = progress(store.resealer.run(rotation), rotation.references, "sealing again")
         if former := store.resealer.former_keys(rotation.key_id):
             fail(
-                f"{done} references are sealed again, and some still with {', '.join(former)}: they were written "
-                "meanwhile, then run this again, or do not open, then the lines above name them",
+                f"{done} references are sealed again, and some are still sealed with {', '.join(former)}: they were "
+                "written meanwhile, or another rotation is at work, then run this again; or they do not open, then "
+                "the lines above name them",
                 EXIT_INCOMPLETE,
             )
     click.echo(f"{done} references are sealed again; everything is sealed with the key {rotation.key_id}")

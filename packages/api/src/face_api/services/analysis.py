@@ -1,7 +1,8 @@
 """Analyse: compare every face of a photo with the references of a user."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from anyio.to_thread import run_sync
 
@@ -13,6 +14,7 @@ from face_engine.errors import ImageError
 from face_engine.matching import Comparison, compare
 from face_engine.pipeline import left_to_right
 from face_engine.timing import StageTimings, timed
+from face_engine.types import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +43,30 @@ class AnalysisService:
         start = time.perf_counter()
         timings_ms: StageTimings = {}
         async with recorded(self.store, caller, "analyse", company, user, timings_ms):
-            with timed(timings_ms, "store"):
-                references = await run_sync(self.store.enrollments.references, company, user)
-            if references is None:
-                raise RefusalError("user_unregistered")
-            comparisons = await self._compare(references, image, timings_ms)
-            outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
-            with timed(timings_ms, "store"):
-                is_recorded = await run_sync(self.store.events.record_verdict, caller, company, references, outcome)
-            if not is_recorded:
-                raise RefusalError("user_unregistered")  # erased while the photo was analysed
-        return AnalysisResult(comparisons, timings_ms)
+            references = await self._references(company, user, timings_ms)
+            faces = await self._faces(image, timings_ms)
+            while True:
+                with timed(timings_ms, "match"):
+                    comparisons = tuple(compare(face, references.templates, self.tolerance) for face in faces)
+                outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
+                with timed(timings_ms, "store"):
+                    record = partial(self.store.events.record_verdict, caller, company, references, outcome)
+                    if await run_sync(record):
+                        return AnalysisResult(comparisons, timings_ms)
+                # Erased while the photo was analysed, and perhaps enrolled again.
+                references = await self._references(company, user, timings_ms)
 
-    async def _compare(self, references: References, image: bytes, timings_ms: StageTimings) -> tuple[Comparison, ...]:
-        templates = [template for template in references.templates if template.encoder_id == self.analyser.encoder_id]
-        if not templates:
+    async def _references(self, company: str, user: str, timings_ms: StageTimings) -> References:
+        with timed(timings_ms, "store"):
+            references = await run_sync(self.store.enrollments.references, company, user)
+        if references is None:
+            raise RefusalError("user_unregistered")
+        comparable = tuple(each for each in references.templates if each.encoder_id == self.analyser.encoder_id)
+        if not comparable:
             raise RefusalError("references_outdated")
+        return replace(references, templates=comparable)
+
+    async def _faces(self, image: bytes, timings_ms: StageTimings) -> list[Template]:
         try:
             analysis = await self.analyser.analyse(image, "every_face")
         except ImageError as error:
@@ -64,5 +74,4 @@ class AnalysisService:
         timings_ms.update(analysis.timings_ms)
         if not analysis.faces:
             raise RefusalError("no_face")
-        with timed(timings_ms, "match"):
-            return tuple(compare(face.template, templates, self.tolerance) for face in left_to_right(analysis))
+        return [face.template for face in left_to_right(analysis)]

@@ -40,7 +40,7 @@ class EnrollmentService:
 
         Raises:
             RefusalError: the photo is not taken, or shows no face, or several of about the same size.
-            StoreError, InferenceError: nothing was changed, and nothing is said of the photo.
+            StoreError, InferenceError: nothing is said of the photo, and it may be sent again.
         """
         self.photo_limits.check(image)
         start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from face_api.store.audit import AuditTrailBrokenError, Caller, Checkpoint
 from face_api.store.database import Database, parse_url, sqlite_url
+from face_api.store.directory import MAX_PAGE
 from face_api.store.enrollments import Enrolled, Enrollment, Profile
 from face_api.store.erasure import Receipt
 from face_api.store.errors import KeysError, StoreDamagedError, StoreError, StoreUnavailableError
@@ -15,6 +16,7 @@ from face_api.store.tables import utc_now
 
 __all__ = [
     "HEAD",
+    "MAX_PAGE",
     "REVISIONS",
     "AuditTrailBrokenError",
     "Caller",

@@ -29,6 +29,10 @@ CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 2.0
 IDLE_TIMEOUT_S = 30.0
+WRITERS_TIMEOUT_S = 2 * IDLE_TIMEOUT_S
+POLL_S = 0.2
+LOG_BYTES = 64 * 1024 * 1024
+"""What SQLite's write-ahead log is cut to when it is begun anew, should readers have let it grow."""
 
 SCRUBBED_BYTES = 256 * 1024 * 1024
 """A SQLite file of this size is written anew in about two seconds."""
@@ -85,6 +89,7 @@ class Database:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         self._turn = threading.Lock()
+        self._scrubbing = threading.Lock()
         self._writes = self._engine.execution_options(**{_WRITE: True})
 
     def close(self) -> None:
@@ -122,10 +127,18 @@ class Database:
             time.sleep(time.perf_counter() - start)
 
     def wait_for_writers(self) -> None:
-        """Return when every transaction that holds a user's row, and has begun before, has ended."""
-        if not self.is_sqlite:  # there they have ended when a writing session begins
-            with self.writing() as session:
-                session.execute(text("LOCK TABLE users IN EXCLUSIVE MODE"))
+        """Return when every transaction that has changed or held a row until now has ended, or should have long ago."""
+        if self.is_sqlite:
+            return  # there they have ended when a writing session begins
+        end: int | None = None
+        for _ in range(round(WRITERS_TIMEOUT_S / POLL_S)):
+            with self.reading() as session:
+                first_open, next_new = session.execute(_OPEN_TRANSACTIONS).one()
+            end = next_new if end is None else end
+            if first_open >= end:
+                return
+            time.sleep(POLL_S)
+        logger.warning("a transaction has been open in the database for more than %.0f s", WRITERS_TIMEOUT_S)
 
     @contextmanager
     def _turn_to_write(self) -> Iterator[None]:
@@ -181,13 +194,17 @@ class Database:
         if not self.is_sqlite:
             return False
         try:
-            if self._path.stat().st_size > SCRUBBED_BYTES:
-                self._empty_log()
-                return False
-            return self.compact()
+            with self._scrubbing:
+                return self._scrub()
         except (StoreUnavailableError, OSError) as error:
             logger.warning("what was removed may have left traces in the database's files: %s", error)
             return False
+
+    def _scrub(self) -> bool:
+        if self._path.stat().st_size > SCRUBBED_BYTES:
+            self._empty_log()
+            return False
+        return self.compact()
 
     def compact(self) -> bool:
         """Write all tables anew, without what was removed; everybody else waits meanwhile.
@@ -216,10 +233,23 @@ class Database:
     def _empty_log(self) -> bool:
         with _translated(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
-            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-            return not busy
+            # SQLite would keep everybody from writing while it waits for readers, and not wait for another checkpoint.
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {POLL_S * 1000:.0f}")
+            try:
+                for _ in range(max(1, round(BUSY_TIMEOUT_S / POLL_S / 2))):
+                    busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+                    if not busy:
+                        return True
+                    time.sleep(POLL_S)
+                return False
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
 
+_OPEN_TRANSACTIONS = text(
+    "SELECT CAST(CAST(pg_snapshot_xmin(now) AS text) AS bigint), CAST(CAST(pg_snapshot_xmax(now) AS text) AS bigint) "
+    "FROM pg_current_snapshot() AS now"
+)
 _MIGRATION_LOCK = 0x66616365  # any number, as long as all of us take the same: "face"
 
 
@@ -242,6 +272,7 @@ def _configure_sqlite(connection: SQLiteConnection, _record: object) -> None:
         "synchronous = FULL",
         "foreign_keys = ON",
         "secure_delete = ON",
+        f"journal_size_limit = {LOG_BYTES}",
         "temp_store = MEMORY",  # sorting, for instance, must not leave copies elsewhere
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -118,6 +118,7 @@ class EnrollmentStore:
         Args:
             chip_png: the chip, where it is to be kept.
         """
+        self._vault.approve()
         with self._database.writing() as session:
             person = find_or_make_user(session, enrollment.company, enrollment.user)
             references = self._references(session, person, enrollment)

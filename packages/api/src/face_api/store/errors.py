@@ -1,7 +1,7 @@
 """What can go wrong in the store.
 
 StoreError
-  StoreUnavailableError   the database cannot be read or written now; nothing was changed
+  StoreUnavailableError   the database cannot be read or written now
   StoreDamagedError       a sealed value does not open: changed, moved to another row, or sealed with another key
   SchemaError             the database is of another version, or none of ours
   KeysError               the sealing keys cannot be used as they are given
@@ -25,7 +25,11 @@ class StoreError(Exception):
 
 
 class StoreUnavailableError(StoreError):
-    """The database cannot be read or written now: nothing was changed."""
+    """The database cannot be read or written now.
+
+    Nothing was changed; unless the connection broke while a change was being committed, which may then have happened or
+    not. All that the store does may be done again.
+    """
 
     reason = "store_unavailable"
 

@@ -15,6 +15,7 @@ import secrets
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -35,7 +36,8 @@ logger = logging.getLogger(__name__)
 class Keys(Protocol):
     """A source of sealing keys; asked for every value that is sealed or opened, so it keeps what it knows.
 
-    A key management service implements it with data keys that it unwraps when they are first asked for.
+    A key management service implements it with data keys that it unwraps when they are first asked for. Whatever goes
+    wrong is a KeysError. Safe to call from several threads.
     """
 
     def current(self) -> str:
@@ -78,20 +80,27 @@ class GivenKeys:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A key file's content and its stamp, replaced as one: threads read it."""
+
+    stamp: tuple[int, ...]
+    keys: Mapping[str, bytes]
+
+
 class KeyFile:
     """Keys in a file that only its owner may read; read again whenever it changed, so a new key needs no restart."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._keys: Mapping[str, bytes] = {}
-        self._seen: tuple[int, ...] = ()
+        self._seen = _Seen((), {})
 
     def current(self) -> str:
         return next(iter(self._read()))
 
     def key(self, key_id: str) -> bytes:
         # Not needed while the file cannot be read for a moment, so tried only for a key that is new here.
-        key = self._keys.get(key_id)
+        key = self._seen.keys.get(key_id)
         return _lookup(self._read(), key_id) if key is None else key
 
     def create(self) -> None:
@@ -106,22 +115,25 @@ class KeyFile:
     def renew(self) -> str:
         self._read()  # says what is wrong with it, before anything is made
         new = _new_id()
+        path = self._path.resolve()  # a link stays one
         # Two who renew at a time must not each put a file of their own over the other's.
-        with _file_errors(self._path), _only_one(self._path.parent):
-            keys = parse_keys(self._path.read_text(), str(self._path))
-            replace_file(self._path, _to_text({new: secrets.token_bytes(KEY_BYTES), **keys}))
+        with _file_errors(path), _only_one(path.parent):
+            for left_over in path.parent.glob(f".{path.name}.*"):
+                left_over.unlink()  # by a program that was killed while it wrote
+            keys = parse_keys(path.read_text(), str(path))
+            replace_file(path, _to_text({new: secrets.token_bytes(KEY_BYTES), **keys}))
         return new
 
     def _read(self) -> Mapping[str, bytes]:
         with _file_errors(self._path):
             status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-            if seen != self._seen:
-                self._keys = parse_keys(self._path.read_text(), str(self._path))
-                self._seen = seen
+            stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+            seen = self._seen
+            if stamp != seen.stamp:
+                seen = self._seen = _Seen(stamp, parse_keys(self._path.read_text(), str(self._path)))
                 if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                     logger.warning("others than its owner may reach the sealing keys in %s: chmod 600", self._path)
-        return self._keys
+        return seen.keys
 
 
 def parse_keys(text: str, source: str) -> Mapping[str, bytes]:

@@ -81,6 +81,7 @@ class Reencoder:
 
         Where a user has enrolled the same photo again meanwhile, the outdated reference is removed.
         """
+        self._vault.approve()
         with self._database.writing() as session:
             done = sum(self._replace_sound(session, chip, template) for chip, template in renewed)
             if done:

@@ -7,6 +7,7 @@ encoder id. Nonces are random: NIST SP 800-38D allows 2^32 of them for a key, so
 """
 
 import secrets
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -25,23 +26,38 @@ class Vault:
     """Seals and opens values with the keys of a source. Safe to call from several threads.
 
     Args:
-        approve: called before a key first seals; raises KeysError where that key is none of this database's.
+        approve: called before a key first seals; raises KeysError where the keys are none of this database's.
     """
 
     def __init__(self, keys: Keys, approve: Callable[[], None] | None = None) -> None:
         self.keys = keys
-        self._approve = approve
-        self._approved = ""
+        self._check = approve
+        self._approved: tuple[str, bytes] | None = None
+        self._lock = threading.Lock()
+
+    def approve(self) -> tuple[str, bytes]:
+        """Return the current key's id and the key, once it is known to be this database's.
+
+        `seal` does so itself; a caller who is about to write does it before, since it may take a while.
+
+        Raises:
+            KeysError: it is none of this database's, or there is none.
+        """
+        key_id = self.keys.current()
+        current = key_id, self.keys.key(key_id)
+        if self._check is not None and current != self._approved:
+            with self._lock:
+                if current != self._approved:
+                    self._check()
+                    self._approved = current
+        return current
 
     def seal(self, value: bytes, *place: str) -> bytes:
         """Seal a value with the current key, for one place. Raises KeysError."""
-        key_id = self.keys.current()
-        if self._approve is not None and key_id != self._approved:
-            self._approve()
-            self._approved = key_id
+        key_id, key = self.approve()
         head = bytes((VERSION, len(key_id))) + key_id.encode("ascii")
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return head + nonce + _cipher(self.keys.key(key_id)).encrypt(nonce, value, head + _encode(place))
+        return head + nonce + _cipher(key).encrypt(nonce, value, head + _encode(place))
 
     def open(self, sealed: bytes, *place: str) -> bytes:
         """Return the value that was sealed for this place.

@@ -106,6 +106,7 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         else:
             _check_schema(database)
         vault = Vault(keys, lambda: _check_key(database, keys))
+        vault.approve()
         audit = AuditTrail(database, _audit_key(database, vault))
         _check_keys(database, vault)
         database.check_durability()

@@ -148,6 +148,7 @@ def _replace_references(create: Callable[[], None], convert: Callable[[Vault, _R
             "FROM face_references JOIN users ON users.id = user_id JOIN companies ON companies.id = company_id"
         )
     )
+    op.create_index(None, "former_references", ["id"])
     op.drop_table("face_references")
     create()
     target = sa.Table(
