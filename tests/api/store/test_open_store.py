@@ -79,12 +79,13 @@ def test_another_key_of_the_same_id_is_named(database_url: URL) -> None:
 
 def test_an_older_key_of_some_references_must_be_there_and_right(database_url: URL) -> None:
     with closing(open_store(database_url, given(k1=OLD), migrate=True)) as store:
-        enroll(store, 1)
+        for number in (1, 3, 4):
+            enroll(store, number)
     both = given(k2=NEW, k1=OLD)
     with closing(open_store(database_url, both)) as store:
         enroll(store, 2)
         # The secrets go first in a rotation: then only references need the old key.
-        assert store.resealer.begin(CALLER).references == 1
+        assert store.resealer.begin(CALLER).references == 3
     assert "the sealing key k1 is needed, and there is only k2" in refused(database_url, given(k2=NEW), KeyMissingError)
     message = refused(database_url, given(k2=NEW, k1=OTHER))
     assert message.startswith("the sealing key k1 is not the one of that id that sealed references: give it in")
@@ -188,3 +189,20 @@ def test_settings_that_cannot_be_used_are_not_repeated(tmp_path: Path) -> None:
         location(Settings(data_dir=tmp_path, keys=SecretStr("k1:s3cret-key")))
     assert "s3cret" not in str(unusable.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_reference_does_not_stop_the_start(
+    database_url: URL, keys: KeyFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not even where it is the last one of a former key, which a rotation had to leave."""
+    with closing(open_store(database_url, keys, migrate=True)) as store:
+        enroll(store, 1)
+        enroll(store, 2, user="joe")
+        rows(
+            store, "UPDATE face_references SET photo_digest = template WHERE id = (SELECT min(id) FROM face_references)"
+        )
+        list(store.resealer.run(store.resealer.begin(CALLER)))
+    with closing(open_store(database_url, keys)) as store:
+        assert "a reference of user tamy of withmind does not open" in caplog.text
+        assert len(references_of(store, "withmind", "joe")) == 1
+        assert store.eraser.erase_user(CALLER, "withmind", "tamy")

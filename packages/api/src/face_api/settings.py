@@ -16,6 +16,7 @@ from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE
 from face_engine.runtimes import AUTO, Device, RuntimeName, usable_cores
 
 PREFIX = "FACE_API_"
+KEYS = f"{PREFIX}KEYS"
 
 CORES_PER_WORKER = 4
 """A photo gains little from more: what surrounds the networks is done by one core."""
@@ -91,11 +92,16 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     if unknown := sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known):
         raise SettingsError(f"no such setting: {', '.join(unknown)}")
+    if os.environ.get(KEYS) == "":
+        # Not the same as unset: a secret store that hands out nothing must not let a key file be made.
+        raise SettingsError(f"{KEYS} is empty: give it a key, or do not set it")
     try:
         return Settings(**(overrides or {}))
     except ValidationError as error:
         problems = (
-            f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}" if problem["loc"] else problem["msg"]
+            f"{PREFIX}{str(problem['loc'][0]).upper()}: {problem['msg']}"
+            if problem["loc"]
+            else problem["msg"].removeprefix("Value error, ")
             for problem in error.errors()
         )
         raise SettingsError("\n".join(problems)) from error

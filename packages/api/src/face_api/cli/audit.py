@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from face_api.cli.common import EXIT_NOT_FOUND, data_dir_option, fail, opened_store
+from face_api.cli.common import EXIT_NOT_FOUND, data_dir_option, fail, opened_store, plain_errors
 from face_api.store import AuditTrailBrokenError, Checkpoint
 
 
@@ -43,12 +43,18 @@ def verify(expect: Checkpoint | None, data_dir: Path | None) -> None:
 
 
 @audit_command.command("list")
-@click.option("--after", type=click.IntRange(0), default=0, metavar="SEQUENCE", help="Begin behind this entry.")
+@click.option("--after", type=click.IntRange(0), metavar="SEQUENCE", help="Begin behind this entry.")
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="How many.")
 @data_dir_option
-def list_entries(after: int, limit: int, data_dir: Path | None) -> None:
-    """Print entries, a line of JSON each. Company and user are names, or tokens once they are erased."""
+def list_entries(after: int | None, limit: int, data_dir: Path | None) -> None:
+    """Print the latest entries, or those behind SEQUENCE, a line of JSON each.
+
+    Company and user are names, or tokens once they are erased.
+    """
     with opened_store(data_dir) as store:
+        if after is None:
+            with plain_errors():
+                after = max(0, store.audit.end().sequence - limit)
         for entry in store.audit.entries(after, limit):
             click.echo(
                 json.dumps(

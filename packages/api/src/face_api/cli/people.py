@@ -20,6 +20,8 @@ from face_engine.files import replace_file
 @data_dir_option
 def list_command(company: str | None, after: str, prefix: str, limit: int, data_dir: Path | None) -> None:
     """List the companies, or the users of COMPANY."""
+    if company is None and prefix:
+        raise click.UsageError("--prefix needs a COMPANY")
     with opened_store(data_dir) as store:
         if company is None:
             companies = store.directory.companies(operator(), after, limit)
@@ -45,6 +47,11 @@ def list_command(company: str | None, after: str, prefix: str, limit: int, data_
 @data_dir_option
 def view_command(company: str, user: str, chips: Path | None, data_dir: Path | None) -> None:
     """Show USER of COMPANY: what is known, and each reference."""
+    if chips is not None:
+        try:
+            chips.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            fail(f"{chips} cannot be made: {error.strerror}")
     with opened_store(data_dir) as store:
         details = store.directory.user(operator(), company, user)
         if details is None:
@@ -60,7 +67,6 @@ def view_command(company: str, user: str, chips: Path | None, data_dir: Path | N
                 if chip_png is not None:
                     path = chips / f"{company}-{user}-{reference.id}.png"
                     try:
-                        chips.mkdir(parents=True, exist_ok=True)
                         replace_file(path, chip_png)
                     except OSError as error:
                         fail(f"{path} cannot be written: {error.strerror}")
@@ -73,7 +79,7 @@ def view_command(company: str, user: str, chips: Path | None, data_dir: Path | N
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @data_dir_option
 def erase_command(company: str, user: str | None, yes: bool, data_dir: Path | None) -> None:
-    """Erase USER of COMPANY, or the whole COMPANY, and print a receipt.
+    """Erase a user or a company, and print a receipt.
 
     Every row goes, and every byte that was derived from the photos. The audit trail keeps one entry, of the erasure;
     its older entries no longer tell whom they are about.

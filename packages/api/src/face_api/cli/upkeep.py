@@ -26,7 +26,7 @@ from face_api.store import HEAD, REVISIONS, Database, Vault, location, migrate_d
 @click.option("--yes", is_flag=True, help="Do not ask before going back to an older revision.")
 @data_dir_option
 def migrate_command(revision: str, yes: bool, data_dir: Path | None) -> None:
-    """Bring the database's schema to this version's revision, or back to an older one.
+    """Bring the database's schema up to date, or back.
 
     The embedded SQLite database is brought up to date at every start; for PostgreSQL this command does it, while no
     service of another version runs. Going back opens the sealed templates again, and drops what the older schema has
@@ -58,6 +58,7 @@ def rotate_command(data_dir: Path | None) -> None:
     restart the services, then run this. Interrupted at any time, it is finished by running it again.
     """
     with opened_store(data_dir) as store:
+        before = store.vault.keys.current()
         rotation = store.resealer.begin(operator())
         done = progress(store.resealer.run(rotation), rotation.references, "sealing again")
         if former := store.resealer.former_keys(rotation.key_id):
@@ -68,13 +69,18 @@ def rotate_command(data_dir: Path | None) -> None:
                 EXIT_INCOMPLETE,
             )
     click.echo(f"{done} references are sealed again; everything is sealed with the key {rotation.key_id}")
+    if rotation.key_id == before and not done:
+        click.echo("Nothing had to be done. For a new key, put one in front of the others in FACE_API_KEYS.")
+        return
+    if rotation.key_id != before:
+        click.echo("Copy the key file again: earlier copies do not open what is sealed from now on.")
     click.echo("Former keys are needed for backups from before; take them away when those are gone.")
 
 
 @click.command("reencode")
 @data_dir_option
 def reencode_command(data_dir: Path | None) -> None:
-    """Encode the kept chips again, where the encoder is another one than when they were enrolled.
+    """Encode the kept chips again, after a change of encoder.
 
     Needed after a new version's notes say so, or when FACE_API_EXACT changes. Interrupted at any time, it is finished
     by running it again.
@@ -92,7 +98,10 @@ def reencode_command(data_dir: Path | None) -> None:
 @click.command("purge")
 @data_dir_option
 def purge_command(data_dir: Path | None) -> None:
-    """Remove the events that are older than FACE_API_KEEP_EVENTS_DAYS; the service does so every hour."""
+    """Remove old events now.
+
+    Those from before the last FACE_API_KEEP_EVENTS_DAYS days; the service does so every hour.
+    """
     settings = read_settings(data_dir=data_dir)
     with opened_store(data_dir) as store:
         removed = purge(store, operator(), settings.keep_events_days)
@@ -102,9 +111,13 @@ def purge_command(data_dir: Path | None) -> None:
 @click.command("compact")
 @data_dir_option
 def compact_command(data_dir: Path | None) -> None:
-    """Write the database's files anew, without a trace of what was erased. Everybody else waits meanwhile."""
+    """Write the files anew, without what was erased.
+
+    Everybody else waits meanwhile.
+    """
     with opened_store(data_dir) as store:
-        is_clean = store.database.compact()
+        is_clean, is_sqlite = store.database.compact(), store.database.is_sqlite
     click.echo("the database is compact")
     if not is_clean:
-        click.echo("Its log may hold traces still: run this again, or on PostgreSQL see its administrator.", err=True)
+        hint = "somebody was reading; run this again" if is_sqlite else "ask PostgreSQL's administrator"
+        click.echo(f"Its log may hold traces still: {hint}.", err=True)

@@ -187,6 +187,11 @@ class AuditTrail:
             raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {expected.sequence}")
         return end
 
+    def end(self) -> Checkpoint:
+        """Return where the trail ends, by its head. Raises AuditTrailBrokenError."""
+        with self._database.reading() as session:
+            return self._head(session, hold=False)
+
     def hold(self, session: Session) -> None:
         """Let nobody else append, nor hold, until the session's transaction ends. Raises AuditTrailBrokenError."""
         self._head(session, hold=True)

@@ -14,7 +14,15 @@ from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.directory import Directory
 from face_api.store.enrollments import EnrollmentStore
 from face_api.store.erasure import Eraser
-from face_api.store.errors import KEY_REMEDY, KeyMissingError, KeysError, SchemaError, StoreDamagedError, StoreError
+from face_api.store.errors import (
+    KEY_REMEDY,
+    KeyMissingError,
+    KeysError,
+    SchemaError,
+    StoreDamagedError,
+    StoreError,
+    StoreUnavailableError,
+)
 from face_api.store.events import EventLog
 from face_api.store.keys import GivenKeys, KeyFile, Keys
 from face_api.store.migrations import FIRST_SEALED, HEAD, REVISIONS, UNSEALED, downgrade, revision_of, upgrade
@@ -110,7 +118,14 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         audit = AuditTrail(database, _audit_key(database, vault))
         _check_keys(database, vault)
         database.check_durability()
+        try:
+            audit.end()
+        except StoreDamagedError as error:
+            logger.error("%s: requests are refused until the database is restored", error)  # noqa: TRY400 - no bug
         logger.info("the store is %s, sealed with the key %s", database.name, keys.current())
+    except StoreUnavailableError as error:
+        database.close()
+        raise StoreUnavailableError(f"the database {database.name} cannot be used: {error}") from error
     except StoreError:
         database.close()
         raise
@@ -231,10 +246,15 @@ def _check_keys(database: Database, vault: Vault) -> None:
                 .where(col(Reference.key_id) == key_id)
                 .limit(_SAMPLES)
             ).all()
-            if rows and not any(_opens(vault, sealed, *place) for sealed, *place in rows):
+            if not rows or any(_opens(vault, sealed, *place) for sealed, *place in rows):
+                continue
+            if len(rows) == _SAMPLES:
                 raise KeysError(
                     f"the sealing key {key_id} is not the one of that id that sealed references: {KEY_REMEDY}"
                 )
+            # So few may be damaged as well, and the others are not to wait for them.
+            for _, company, user, _ in rows:
+                logger.error("a reference of user %s of %s does not open with the key %s", user, company, key_id)
 
 
 def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:

@@ -29,7 +29,7 @@ HEAD = REVISIONS[-1]
 _FOLDER = Path(__file__).parent
 
 # It tells at every start which kind of database it found.
-logging.getLogger("alembic.runtime.migration").setLevel(logging.WARNING)
+logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def revision_of(connection: Connection) -> str | None:
