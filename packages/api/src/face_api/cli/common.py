@@ -1,5 +1,6 @@
 """What the commands share: the settings and the store that they name, who is asking, and errors in plain words."""
 
+import logging
 import os
 import pwd
 import sys
@@ -40,6 +41,8 @@ def read_settings(**given: object) -> Settings:
 def opened_store(data_dir: Path | None) -> Iterator[Store]:
     """Open the store for a command, which may take its time. Ends the program, in plain words, where that fails."""
     settings = read_settings(data_dir=data_dir)
+    # Ctrl-C in the midst of a statement is no error that anybody could do something about.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     with plain_errors():
         if (path := sqlite_file(settings)) is not None and not path.is_file():
             fail(f"there is no database {path}: name its folder, --data-dir or FACE_API_DATA_DIR")
