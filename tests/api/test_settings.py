@@ -63,6 +63,13 @@ def test_an_empty_variable_is_the_default(monkeypatch: pytest.MonkeyPatch, varia
     assert load_settings() == default
 
 
+def test_empty_keys_are_not_the_same_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret store that hands out nothing must not let a key file be made."""
+    monkeypatch.setenv("FACE_API_KEYS", "")
+    with pytest.raises(SettingsError, match="FACE_API_KEYS is empty"):
+        load_settings()
+
+
 def test_an_empty_host_is_not_every_interface() -> None:
     with pytest.raises(SettingsError, match="FACE_API_HOST"):
         load_settings({"host": ""})

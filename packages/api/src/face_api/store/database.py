@@ -35,7 +35,7 @@ LOG_BYTES = 64 * 1024 * 1024
 """What SQLite's write-ahead log is cut to when it is begun anew, should readers have let it grow."""
 
 SCRUBBED_BYTES = 256 * 1024 * 1024
-"""A SQLite file of this size is written anew in about two seconds."""
+"""A SQLite file of 230 MB was written anew in 1.1 seconds (two cores, an SSD)."""
 
 _T = TypeVar("_T")
 
