@@ -20,7 +20,7 @@ from face_engine.encoding import encode_views
 from face_engine.matching import DEFAULT_TOLERANCE, distances
 from face_engine.pipeline import FaceEngine
 from face_engine.runtimes import Runtime, create_runtime
-from face_engine.types import Analysis, Chip, Vector
+from face_engine.types import Analysis, Chip, Face, Vector
 
 JITTERS = 100  # dlib's own recommendation for the highest accuracy
 Vectors = dict[str, Vector]
@@ -36,7 +36,7 @@ def main() -> None:
     folds = read_pairs(folder / "pairs.txt")
     photos = {path.stem: path for path in folder.rglob("*.jpg")}
     names = sorted({name for fold in folds for pair in fold for name in pair[:2]})
-    chips = {name: chip_at_centre(engine.analyse(photos[name].read_bytes())) for name in tqdm(names, unit="photo")}
+    chips = {name: face_at_centre(engine.analyse(photos[name].read_bytes())).chip for name in tqdm(names, unit="photo")}
     methods: dict[str, Callable[[Chip], Vector]] = {
         "plain": lambda chip: encode_views(runtime.encode, [chip], "plain")[0],
         "diagonal4": lambda chip: encode_views(runtime.encode, [chip], "diagonal4")[0],
@@ -62,8 +62,8 @@ def read_pairs(path: Path) -> list[list[Pair]]:
     return [pairs[start : start + size] for start in range(0, len(pairs), size)]
 
 
-def chip_at_centre(analysis: Analysis) -> Chip:
-    """Return the chip of the face nearest to the photo's centre: in LFW the one that is meant."""
+def face_at_centre(analysis: Analysis) -> Face:
+    """Return the face nearest to the photo's centre: in LFW the one that is meant."""
     if not analysis.faces:
         raise ValueError("a photo without a face")
 
@@ -71,7 +71,7 @@ def chip_at_centre(analysis: Analysis) -> Chip:
         left, top, right, bottom = ltrb
         return abs(left + right - analysis.width) + abs(top + bottom - analysis.height)
 
-    return min(analysis.faces, key=lambda face: off_centre(face.box.ltrb)).chip
+    return min(analysis.faces, key=lambda face: off_centre(face.box.ltrb))
 
 
 def jittered(runtime: Runtime, chip: Chip) -> Vector:

@@ -42,7 +42,9 @@ def test_detect_prints_one_json_line_per_image(photos: Path) -> None:
     assert (both["image"], both["height"], len(both["faces"])) == ("both.jpg", 320, 2)
     assert (nobody["image"], nobody["faces"]) == ("nobody.jpg", [])
     for face in both["faces"]:
-        assert list(face) == ["box", "confidence", "landmarks", "template"]
+        assert list(face) == ["box", "confidence", "landmarks", "quality", "template"]
+        assert list(face["quality"]) == ["size", "sharpness", "brightness", "turn", "inside", "reasons"]
+        assert face["quality"]["reasons"] == []
         left, top, right, bottom = face["box"]
         assert left < right
         assert top < bottom

@@ -9,6 +9,7 @@ from face_engine.errors import (
     UnsupportedImageTypeError,
 )
 from face_engine.pipeline import FaceEngine, dominant_face, left_to_right
+from face_engine.quality import assess
 from face_engine.search import ExactSearch
 from face_engine.types import Box, Detection, ImageRGB
 from support.fakes import ENCODER_ID, FakeRuntime
@@ -24,6 +25,7 @@ def test_every_face_is_detected_aligned_and_encoded() -> None:
     assert [float(face.template.vector[0]) for face in analysis.faces] == [200.0, 10.0]
     assert {face.template.encoder_id for face in analysis.faces} == {"fake/diagonal4/1"}
     assert all(face.chip.shape == (150, 150, 3) and face.template.vector.shape == (128,) for face in analysis.faces)
+    assert all(face.quality == assess(face.landmarks, face.chip, 320, 200) for face in analysis.faces)
     assert list(analysis.timings_ms) == ["decode", "detect", "align", "encode"]
     assert all(milliseconds >= 0 for milliseconds in analysis.timings_ms.values())
 

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from face_engine.runtimes import Device
 from face_engine.search import Scope
-from face_engine.types import AlignedFace, Analysis, Box, Chip, Detection, Face, ImageRGB, Template
+from face_engine.types import AlignedFace, Analysis, Box, Chip, Detection, Face, ImageRGB, Quality, Template
 
 ENCODER_ID = "fake/1"
+GOOD = Quality(size=150.0, sharpness=1.0, brightness=0.5, turn=0.0, inside=1.0, reasons=())
 
 
 class FakeRuntime:
@@ -36,7 +37,17 @@ class FakeRuntime:
         return np.array([np.full(128, chip.mean()) for chip in chips], np.float32).reshape(-1, 128)
 
 
-class FakeAnalyser:
+class IdleAnalyser:
+    """The part of an analyser that never has too much to do."""
+
+    ready_workers = 1
+    waiting = 0
+
+    def check_room(self) -> None:
+        """There is."""
+
+
+class FakeAnalyser(IdleAnalyser):
     """Answers each photo with the faces that the test planted for its bytes."""
 
     runtime = "fake"
@@ -57,9 +68,10 @@ class FakeAnalyser:
         return answer
 
 
-def face(identity: float, left: int = 0, encoder_id: str = ENCODER_ID) -> Face:
+def face(identity: float, left: int = 0, encoder_id: str = ENCODER_ID, quality: Quality = GOOD) -> Face:
     """Return a face whose template lies `identity` from the origin: distances are differences of identities."""
     vector = np.zeros(128, np.float32)
     vector[0] = identity
     box = Box(left, 10, left + 99, 109)
-    return Face(box, 1.0, np.zeros((5, 2), np.int32), np.zeros((150, 150, 3), np.uint8), Template(vector, encoder_id))
+    landmarks, chip = np.zeros((5, 2), np.int32), np.zeros((150, 150, 3), np.uint8)
+    return Face(box, 1.0, landmarks, chip, Template(vector, encoder_id), quality)

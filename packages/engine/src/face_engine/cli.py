@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,7 +98,7 @@ def detect(
     """Print the faces of each IMAGE (JPEG or PNG).
 
     With --json, one line per image: its size, and for each face the box [left, top, right, bottom] (inclusive pixels),
-    the confidence, five landmarks and the 128-d template.
+    the confidence, five landmarks, how good a reference it is and why not, and the 128-d template.
     """
     engine = _load_engine(runtime, device, exact, upsample)
     failed = False
@@ -251,6 +252,7 @@ def _to_json(image: str, analysis: Analysis) -> dict[str, Any]:
                 "box": list(face.box.ltrb),
                 "confidence": face.confidence,
                 "landmarks": face.landmarks.tolist(),
+                "quality": asdict(face.quality),
                 "template": face.template.vector.tolist(),
             }
             for face in analysis.faces

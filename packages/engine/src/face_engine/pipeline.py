@@ -8,6 +8,7 @@ from face_engine.detection import is_searchable
 from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
 from face_engine.errors import InferenceError, NoFaceFoundError, SeveralFacesError
 from face_engine.images import MAX_PIXELS, decode, resize
+from face_engine.quality import assess
 from face_engine.runtimes import Runtime
 from face_engine.search import (
     BudgetedSearch,
@@ -75,17 +76,18 @@ class FaceEngine:
         timings_ms: StageTimings = {}
         with timed(timings_ms, "decode"):
             image_rgb = decode(image_bytes, max_pixels=self._max_pixels)
+        height, width = image_rgb.shape[:2]
         with timed(timings_ms, "detect"):
             detections = self._detect(image_rgb, scope)
         with timed(timings_ms, "align"):
             aligned = self.runtime.align(image_rgb, [detection.box for detection in detections])
+            qualities = [assess(face.landmarks, face.chip, width, height) for face in aligned]
         with timed(timings_ms, "encode"):
             templates = self.encode([face.chip for face in aligned])
         faces = tuple(
-            Face(detection.box, detection.confidence, face.landmarks, face.chip, template)
-            for detection, face, template in zip(detections, aligned, templates, strict=True)
+            Face(detection.box, detection.confidence, face.landmarks, face.chip, template, quality)
+            for detection, face, template, quality in zip(detections, aligned, templates, qualities, strict=True)
         )
-        height, width = image_rgb.shape[:2]
         return Analysis(width, height, faces, timings_ms)
 
     def encode(self, chips: Sequence[Chip]) -> list[Template]:

@@ -5,6 +5,7 @@ Coordinates are pixels of the photo as a person sees it (EXIF orientation applie
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,35 @@ class Template:
     encoder_id: str
 
 
+QualityReason = Literal["face_too_small", "face_blurred", "face_too_dark", "face_too_bright", "face_turned", "face_cut"]
+"""Why a face is a poor reference; face_cut: by the photo's border."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good a reference a face is; `quality.assess` has the limits, and how each is measured."""
+
+    size: float
+    """Pixels of the photo, 0 and more: the side of the square from which the chip was cut, half as much again as the
+    face. 3.5/10 of it lie between the eyes' middles: ISO/IEC 29794-5's inter-eye distance."""
+
+    sharpness: float
+    """How fine the detail is, 0 (nothing but soft gradients) to 1; 0.1 to 0.25 in most photos."""
+
+    brightness: float
+    """Mean luma of the middle of the face, 0 (black) to 1 (white)."""
+
+    turn: float
+    """To either side: how far the nose's base lies from the eyes' middle, in distances of the eyes. 0 (frontal) to 1;
+    0.5 is a nose below an eye."""
+
+    inside: float
+    """The share of the head, from the forehead to the chin, that lies inside the photo: 0 to 1."""
+
+    reasons: tuple[QualityReason, ...]
+    """Why this is a poor reference; empty for a good one."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
     """All that is known of one face of a photo."""
@@ -72,6 +102,7 @@ class Face:
     landmarks: Landmarks
     chip: Chip
     template: Template
+    quality: Quality
 
 
 @dataclass(frozen=True, slots=True, eq=False)
