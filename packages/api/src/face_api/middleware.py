@@ -1,4 +1,4 @@
-"""Around every request: an id, a bound on how many are in flight, and one line in the log."""
+"""Around every request: an id, one line in the log, the figures, and an answer also where there is a bug."""
 
 import logging
 import re
@@ -6,25 +6,34 @@ import time
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from face_api.responses import FAIL, REASON_HEADER, RETRY_AFTER_S, TIMING_HEADER, LastResponse, details
+from face_api.errors import RequestError
+from face_api.logs import request_id as current_request_id
+from face_api.metrics import Metrics
+from face_api.responses import REASON_HEADER, TIMING_HEADER, answer_of, result_of
 
 REQUEST_ID_HEADER = "X-Request-ID"
-HEALTH_PATH = "/healthz"
+REQUEST_ID_PATTERN = "[A-Za-z0-9._-]{1,64}"
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_MAX_LOGGED_PATH = 100
+ALIVE_PATH = "/healthz"
+READY_PATH = "/readyz"
+METRICS_PATH = "/metrics"
+
+_ROUTINE = {ALIVE_PATH, READY_PATH, METRICS_PATH}
+
+_REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
+_MAX_LOGGED_PATH = 300
 
 logger = logging.getLogger(__name__)
 
 
 class RequestMiddleware:
-    """Gives the caller's request id back, or a new one, and logs how the request ended, never what the form held."""
+    """Gives the caller's request id back, or a new one, and notes how the request ended, never what the form held."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -33,64 +42,52 @@ class RequestMiddleware:
         proposed = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = proposed if _REQUEST_ID.fullmatch(proposed) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
+        token = current_request_id.set(request_id)
         start = time.perf_counter()
+        answered_s = 0.0
         status = 0
-        reason = "-"
+        reason = ""
 
         async def send_and_note(message: Message) -> None:
-            nonlocal status, reason
+            nonlocal status, reason, answered_s
             if message["type"] == "http.response.start":
+                answered_s = time.perf_counter() - start
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
-                total = f"total;dur={_ms_since(start):.1f}"
+                total = f"total;dur={answered_s * 1000:.1f}"
                 stages = headers.get(TIMING_HEADER)
                 headers[TIMING_HEADER] = f"{stages}, {total}" if stages else total
-                status, reason = message["status"], headers.get(REASON_HEADER, "-")
+                status, reason = message["status"], headers.get(REASON_HEADER, "")
             await send(message)
 
         try:
             await self._app(scope, receive, send_and_note)
         except Exception:
-            logger.exception("request_id=%s failed", request_id)
+            logger.exception("a bug")
             if status:
                 raise  # the answer had begun: only the server can end the connection
-            await JSONResponse(FAIL, 500, details("internal_error"))(scope, receive, send_and_note)
+            error = RequestError("internal_error")
+            await answer_of(scope["path"], request_id, error)(scope, receive, send_and_note)
         finally:
-            # Health checks come every few seconds for ever.
-            logger.log(
-                logging.DEBUG if scope["method"] == "GET" and scope["path"] == HEALTH_PATH else logging.INFO,
-                "request_id=%s method=%s path=%r status=%d reason=%s ms=%.1f",
-                request_id,
-                scope["method"],
-                scope["path"][:_MAX_LOGGED_PATH],
-                status,
-                reason,
-                _ms_since(start),
-            )
+            self._note(scope, status, reason, answered_s or time.perf_counter() - start)
+            current_request_id.reset(token)
 
-
-class InFlightLimitMiddleware:
-    """Answers 503 at once when `limit` POSTs are being served: each may hold a message in memory."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app = app
-        self._limit = limit
-        self._in_flight = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
-        if self._in_flight >= self._limit:
-            headers = details("overloaded") | {"Retry-After": str(RETRY_AFTER_S)}
-            await LastResponse(JSONResponse(FAIL, 503, headers))(scope, receive, send)
-            return
-        self._in_flight += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._in_flight -= 1
-
-
-def _ms_since(start: float) -> float:
-    return (time.perf_counter() - start) * 1000
+    def _note(self, scope: Scope, status: int, reason: str, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unknown")
+        self._metrics.request(route, scope["method"], status, seconds)
+        if operation := scope["state"].get("operation"):
+            self._metrics.outcome(operation, result_of(reason), reason)
+        # Health checks come every few seconds for ever.
+        is_routine = scope["method"] == "GET" and scope["path"] in _ROUTINE and status < 400  # noqa: PLR2004 - a success
+        logger.log(
+            logging.DEBUG if is_routine else logging.INFO,
+            "request",
+            extra={
+                "method": scope["method"],
+                "path": scope["path"][:_MAX_LOGGED_PATH],
+                "status": status,
+                "reason": reason,
+                "ms": round(seconds * 1000, 1),
+            }
+            | ({"actor": actor} if (actor := scope["state"].get("actor")) else {}),
+        )

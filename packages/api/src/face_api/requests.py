@@ -12,7 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from face_api.services.photos import RefusalError
+from face_api.errors import RefusalError
 from face_api.store import Profile
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 MAX_PARTS = 32
 """The contract has five fields; some clients add their own."""
 
-_NAME = re.compile(r"[a-z0-9]{1,128}")
+NAME_PATTERN = "[a-z0-9]{1,128}"
+
+_NAME = re.compile(NAME_PATTERN)
 _INTEGER = re.compile(r"[0-9]{1,3}")
 _GENDERS = range(2)
 _AGES = range(151)
@@ -39,6 +41,14 @@ class EnrollmentRequest:
 class AnalysisRequest:
     company: str
     user: str
+    image: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoForm:
+    """A form without names: those are in the path."""
+
+    profile: Profile
     image: bytes
 
 
@@ -81,15 +91,31 @@ async def read_message(request: Request, max_bytes: int, timeout_s: float) -> by
 def parse_enrollment(content_type: str | None, message: bytes) -> EnrollmentRequest:
     """Parse the fields of an enrollment; raises RefusalError naming what is missing or malformed."""
     form = parse_form(content_type, message)
-    company, user = _name(form, "company"), _name(form, "id")
-    profile = Profile(_integer(form, "gender", _GENDERS), _integer(form, "age", _AGES))
-    return EnrollmentRequest(company, user, profile, _image(form))
+    return EnrollmentRequest(_name(form, "company"), _name(form, "id"), _profile(form), _image(form))
 
 
 def parse_analysis(content_type: str | None, message: bytes) -> AnalysisRequest:
     """Parse the fields of an analysis; raises RefusalError naming what is missing or malformed."""
     form = parse_form(content_type, message)
     return AnalysisRequest(_name(form, "company"), _name(form, "id"), _image(form))
+
+
+def parse_photo_form(content_type: str | None, message: bytes) -> PhotoForm:
+    """Parse a photo and what a company tells of the user; raises RefusalError naming what is missing or malformed."""
+    form = parse_form(content_type, message)
+    return PhotoForm(_profile(form), _image(form))
+
+
+def parse_photo(content_type: str | None, message: bytes) -> bytes:
+    """Parse the photo alone; raises RefusalError where it is missing."""
+    return _image(parse_form(content_type, message))
+
+
+def check_name(value: str, name: str) -> str:
+    """Return a company or a user's id as it is; raises RefusalError, `{name}_invalid`, where it is none."""
+    if not _NAME.fullmatch(value):
+        raise RefusalError(f"{name}_invalid")
+    return value
 
 
 def parse_form(content_type: str | None, message: bytes) -> Form:
@@ -196,9 +222,11 @@ def _name(form: Form, name: str) -> str:
     value = _text(form, name)
     if value is None:
         raise RefusalError(f"{name}_missing")
-    if not _NAME.fullmatch(value):
-        raise RefusalError(f"{name}_invalid")
-    return value
+    return check_name(value, name)
+
+
+def _profile(form: Form) -> Profile:
+    return Profile(_integer(form, "gender", _GENDERS), _integer(form, "age", _AGES))
 
 
 def _integer(form: Form, name: str, accepted: range) -> int | None:

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from limits import parse_many
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -24,6 +26,15 @@ CORES_PER_WORKER = 4
 DEFAULT_MAX_IN_FLIGHT = 256
 """Messages that may be in memory at a time: 256 MB."""
 
+QUEUE_PER_WORKER = 8
+"""Photos that wait for each worker: some two seconds of work."""
+
+Auth = Literal["open", "keys"]
+"""Who may ask: everybody on this machine, or who has an API key."""
+
+LogFormat = Literal["json", "text"]
+
+NO_LIMIT = "none"
 
 KeepImages = Literal["none", "chip"]
 """What is kept of an enrolled photo: nothing, or the sealed 150 x 150 chip."""
@@ -40,6 +51,16 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8000, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    log_format: LogFormat = "json"
+
+    auth: Auth = "open"
+    limit_per_user: str = "60/minute;600/hour"
+    limit_per_key: str = "1200/minute"
+    limits_url: SecretStr | None = None
+
     data_dir: Path = Field(default_factory=lambda: user_data_path("face-api"))
     database_url: SecretStr | None = None
     keys: SecretStr | None = None
@@ -55,20 +76,36 @@ class Settings(BaseSettings):
 
     tolerance: float = Field(DEFAULT_TOLERANCE, ge=0, le=MAX_TOLERANCE)
     references_per_user: int = Field(5, ge=1)
+    quality_gate: bool = True
 
     runtime: RuntimeName = AUTO
     device: Device = "cpu"
     exact: bool = False
     upsample: int = Field(DEFAULT_EXACT_UPSAMPLE, ge=0, le=2)
-    inference_workers: int = Field(default_factory=lambda: max(1, usable_cores() // CORES_PER_WORKER), ge=1)
+    inference_workers: int = Field(
+        default_factory=lambda given: max(1, usable_cores() // CORES_PER_WORKER // given.get("workers", 1)), ge=1
+    )
 
+    max_connections: int = Field(1024, ge=1)
     max_in_flight: int = Field(DEFAULT_MAX_IN_FLIGHT, ge=1)
+    max_queue: int = Field(default_factory=lambda given: QUEUE_PER_WORKER * given.get("inference_workers", 1), ge=0)
     message_timeout_s: float = Field(30.0, gt=0)
+    deadline_s: float = Field(30.0, gt=0, le=60)
 
     @field_validator("image_types", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [item.strip() for item in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("limit_per_user", "limit_per_key")
+    @classmethod
+    def _is_limit(cls, value: str) -> str:
+        if value != NO_LIMIT:
+            try:
+                parse_many(value)
+            except ValueError:
+                raise ValueError(f"{value!r} is no limit, such as 60/minute;600/hour, or {NO_LIMIT}") from None
+        return value
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
@@ -78,9 +115,19 @@ class Settings(BaseSettings):
             )
         if self.keys is not None and self.key_file is not None:
             raise ValueError(f"{PREFIX}KEYS and {PREFIX}KEY_FILE: only one of them")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError(f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE: both, or none of them")
         if "upsample" in self.model_fields_set and not self.exact:
             raise ValueError(f"{PREFIX}UPSAMPLE needs {PREFIX}EXACT=true: without it the photo's size decides")
         return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address that is listened on can be reached from this machine alone."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -103,5 +150,6 @@ def load_settings(overrides: Mapping[str, Any] | None = None) -> Settings:
             if problem["loc"]
             else problem["msg"].removeprefix("Value error, ")
             for problem in error.errors()
+            if problem["type"] != "default_factory_not_called"  # what follows from another one
         )
         raise SettingsError("\n".join(problems)) from error

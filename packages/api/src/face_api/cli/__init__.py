@@ -8,6 +8,7 @@ from face_api import __version__
 
 _MODULES = {
     "serve": "serve",
+    "keys": "keys",
     "migrate": "upkeep",
     "rotate": "upkeep",
     "reencode": "upkeep",

@@ -6,6 +6,7 @@ import pwd
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -38,13 +39,17 @@ def read_settings(**given: object) -> Settings:
 
 
 @contextmanager
-def opened_store(data_dir: Path | None) -> Iterator[Store]:
-    """Open the store for a command, which may take its time. Ends the program, in plain words, where that fails."""
+def opened_store(data_dir: Path | None, *, make: bool = False) -> Iterator[Store]:
+    """Open the store for a command, which may take its time. Ends the program, in plain words, where that fails.
+
+    Args:
+        make: make the embedded database where it is missing, as the service does when it starts.
+    """
     settings = read_settings(data_dir=data_dir)
     # Ctrl-C in the midst of a statement is no error that anybody could do something about.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     with plain_errors():
-        if (path := sqlite_file(settings)) is not None and not path.is_file():
+        if not make and (path := sqlite_file(settings)) is not None and not path.is_file():
             fail(f"there is no database {path}: name its folder, --data-dir or FACE_API_DATA_DIR")
         store = open_configured(settings, patient=True)
         try:
@@ -69,6 +74,10 @@ def operator() -> Caller:
     except KeyError:
         user = str(os.getuid())
     return Caller(f"cli:{user}"[:_MAX_ACTOR])
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def progress(batches: Iterable[int], total: int, what: str) -> int:

@@ -2,12 +2,11 @@
 
 import json
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from face_api.cli.common import EXIT_NOT_FOUND, data_dir_option, fail, opened_store, operator
+from face_api.cli.common import EXIT_NOT_FOUND, data_dir_option, fail, moment, opened_store, operator
 from face_api.store import MAX_PAGE, Profile, Receipt
 from face_engine.files import replace_file
 
@@ -26,7 +25,7 @@ def list_command(company: str | None, after: str, prefix: str, limit: int, data_
         if company is None:
             companies = store.directory.companies(operator(), after, limit)
             for item in companies.items:
-                click.echo(f"{item.name}  since {_moment(item.created_at)}")
+                click.echo(f"{item.name}  since {moment(item.created_at)}")
             next_after = companies.next_after
         else:
             users = store.directory.users(operator(), company, after, limit, prefix)
@@ -34,7 +33,7 @@ def list_command(company: str | None, after: str, prefix: str, limit: int, data_
                 fail(f"there is no company {company}", EXIT_NOT_FOUND)
             for user in users.items:
                 references = f"{user.references} reference{'s' if user.references != 1 else ''}"
-                click.echo(f"{user.key}  {references}{_describe(user.profile)}, since {_moment(user.created_at)}")
+                click.echo(f"{user.key}  {references}{_describe(user.profile)}, since {moment(user.created_at)}")
             next_after = users.next_after
     if next_after is not None:
         click.echo(f"There are more: --after {next_after}", err=True)
@@ -56,11 +55,11 @@ def view_command(company: str, user: str, chips: Path | None, data_dir: Path | N
         details = store.directory.user(operator(), company, user)
         if details is None:
             fail(f"there is no user {user} of {company}", EXIT_NOT_FOUND)
-        click.echo(f"{user} of {company}{_describe(details.profile)}, since {_moment(details.created_at)}")
+        click.echo(f"{user} of {company}{_describe(details.profile)}, since {moment(details.created_at)}")
         for reference in details.references:
             kept = "with chip" if reference.has_chip else "no chip kept"
             click.echo(
-                f"  reference {reference.id}, {kept}, since {_moment(reference.created_at)}, by {reference.encoder_id}"
+                f"  reference {reference.id}, {kept}, since {moment(reference.created_at)}, by {reference.encoder_id}"
             )
             if chips is not None and reference.has_chip:
                 chip_png = store.directory.chip(operator(), company, user, reference.id)
@@ -117,7 +116,3 @@ def _to_json(receipt: Receipt) -> dict[str, object]:
 def _describe(profile: Profile) -> str:
     gender = {0: ", female", 1: ", male"}.get(-1 if profile.gender is None else profile.gender, "")
     return gender + ("" if profile.age is None else f", {profile.age} years")
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

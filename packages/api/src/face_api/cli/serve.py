@@ -1,40 +1,46 @@
 """face-api serve."""
 
-import logging
 import socket
 import sys
-from ipaddress import ip_address
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import click
 
+from face_api import logs
+from face_api.access import check_keys, check_reach
 from face_api.app import create_app
 from face_api.cli.common import EXIT_STARTUP, data_dir_option, fail, plain_errors, read_settings
-from face_api.server import run
+from face_api.limits import AttemptLimits
+from face_api.server import run, tls_context
+from face_api.store import open_configured
 from face_engine.runtimes import check_runtime
 
 
 @click.command("serve")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8000]")
+@click.option("--workers", type=int, help="Server processes, each with inference workers of its own.  [default: 1]")
 @data_dir_option
-def serve_command(host: str | None, port: int | None, data_dir: Path | None) -> None:
+def serve_command(host: str | None, port: int | None, workers: int | None, data_dir: Path | None) -> None:
     """Serve until Ctrl-C or SIGTERM; requests that were accepted are finished.
 
     Every other setting is an environment variable FACE_API_*; these options win over theirs.
     """
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    settings = read_settings(host=host, port=port, data_dir=data_dir)
+    settings = read_settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    logs.configure(settings.log_format)
     with plain_errors():
+        check_reach(settings)
+        AttemptLimits.from_settings(settings, b"")  # whether the URL can be used
         check_runtime(settings.runtime, settings.device)
         _check_address(settings.host, settings.port)
-        app = create_app(settings)
-    if not _is_loopback(settings.host):
-        logging.getLogger(__name__).warning(
-            "listening on %s without access control: whoever reaches this address can enroll and analyse",
-            settings.host,
-        )
-    if not run(app, settings):
+        tls_context(settings)
+        # Once, before there are several processes: what is wrong is told once, and one alone brings the schema up.
+        with closing(open_configured(settings)) as store:
+            check_keys(settings, store)
+        started = run(partial(create_app, settings), settings)
+    if not started:
         sys.exit(EXIT_STARTUP)
 
 
@@ -48,10 +54,3 @@ def _check_address(host: str, port: int) -> None:
             probe.listen()
     except OSError as error:
         fail(f"cannot listen on {host} port {port}: {error.strerror}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

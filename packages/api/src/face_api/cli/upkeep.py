@@ -20,6 +20,11 @@ from face_api.services.reencoding import reencode
 from face_api.services.retention import purge
 from face_api.store import HEAD, REVISIONS, Database, Vault, location, migrate_database, open_configured
 
+_LOST = {
+    "0001": "Templates will lie open on disk; chips, events, API keys and the audit trail are dropped.",
+    "0002": "Answers that are kept for an Idempotency-Key are dropped.",
+}
+
 
 @click.command("migrate")
 @click.option("--to", "revision", type=click.Choice(REVISIONS), default=HEAD, show_default=True, help="Revision.")
@@ -29,8 +34,9 @@ def migrate_command(revision: str, yes: bool, data_dir: Path | None) -> None:
     """Bring the database's schema up to date, or back.
 
     The embedded SQLite database is brought up to date at every start; for PostgreSQL this command does it, while no
-    service of another version runs. Going back opens the sealed templates again, and drops what the older schema has
-    no place for: chips, events, API keys, the audit trail.
+    service of another version runs. Going back drops what the older schema has no place for: 0002 has none for answers
+    that are kept for an Idempotency-Key; 0001 none for chips, events, API keys and the audit trail, and its templates
+    lie open.
     """
     settings = read_settings(data_dir=data_dir)
     if revision == HEAD:
@@ -39,9 +45,7 @@ def migrate_command(revision: str, yes: bool, data_dir: Path | None) -> None:
         click.echo(f"the schema is {HEAD}")
         return
     if not yes:
-        click.confirm(
-            "Templates will lie open on disk; chips, events and the audit trail are dropped. Go on?", abort=True
-        )
+        click.confirm(f"{_LOST[revision]} Go on?", abort=True)
     with plain_errors():
         url, keys = location(settings)
         with closing(Database(url, patient=True)) as database:
@@ -100,7 +104,8 @@ def reencode_command(data_dir: Path | None) -> None:
 def purge_command(data_dir: Path | None) -> None:
     """Remove old events now.
 
-    Those from before the last FACE_API_KEEP_EVENTS_DAYS days; the service does so every hour.
+    Those from before the last FACE_API_KEEP_EVENTS_DAYS days, and answers kept for an Idempotency-Key for more than a
+    day; the service does so every hour.
     """
     settings = read_settings(data_dir=data_dir)
     with opened_store(data_dir) as store:

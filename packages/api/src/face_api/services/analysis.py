@@ -1,27 +1,41 @@
 """Analyse: compare every face of a photo with the references of a user."""
 
 import time
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from anyio.to_thread import run_sync
 
+from face_api.errors import RefusalError
 from face_api.inference import Analyser
-from face_api.services.photos import PhotoLimits, RefusalError
+from face_api.limits import AttemptLimits
+from face_api.services.photos import PhotoLimits
 from face_api.services.recording import recorded, with_total
 from face_api.store import Caller, Outcome, References, Store
 from face_engine.errors import ImageError
 from face_engine.matching import Comparison, compare
 from face_engine.pipeline import left_to_right
 from face_engine.timing import StageTimings, timed
-from face_engine.types import Template
+from face_engine.types import Analysis, Face
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """A face of the photo, and how it compares. `reference_id`: the user's reference that is nearest."""
+
+    face: Face
+    comparison: Comparison
+    reference_id: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AnalysisResult:
-    """One comparison for each face of the photo, from left to right; at least one."""
+    """Every face of the photo, from left to right; at least one. `width` and `height` are the photo's, in pixels."""
 
-    comparisons: tuple[Comparison, ...]
+    width: int
+    height: int
+    encoder_id: str
+    persons: tuple[Person, ...]
     timings_ms: StageTimings
 
 
@@ -29,30 +43,49 @@ class AnalysisResult:
 class AnalysisService:
     store: Store
     analyser: Analyser
-    photo_limits: PhotoLimits
+    limits: AttemptLimits
     tolerance: float
+    observe: Callable[[Outcome], None]
 
-    async def analyse(self, caller: Caller, company: str, user: str, image: bytes) -> AnalysisResult:
+    async def analyse(
+        self, caller: Caller, company: str, user: str, image: bytes, photo_limits: PhotoLimits
+    ) -> AnalysisResult:
         """Compare every face of the photo with the user's references. When this returns, the verdict is on record.
 
         Raises:
             RefusalError: the photo is not taken, the user is not registered, or there is no face.
-            StoreError, InferenceError: no verdict could be reached, or recorded.
+            TooManyError: too many faces were compared with this user.
+            BusyError, StoreError, InferenceError: no verdict could be reached, or recorded.
         """
-        self.photo_limits.check(image)
+        photo_limits.check(image)
         start = time.perf_counter()
         timings_ms: StageTimings = {}
         async with recorded(self.store, caller, "analyse", company, user, timings_ms):
             references = await self._references(company, user, timings_ms)
-            faces = await self._faces(image, timings_ms)
+            self.analyser.check_room()  # before the attempt is counted
+            await self.limits.count_attempt(company, user)
+            analysis = await self._analyse(image, timings_ms)
+            faces = left_to_right(analysis)
+            await self.limits.count_more_attempts(company, user, len(faces) - 1)
             while True:
                 with timed(timings_ms, "match"):
-                    comparisons = tuple(compare(face, references.templates, self.tolerance) for face in faces)
+                    comparisons = tuple(compare(face.template, references.templates, self.tolerance) for face in faces)
                 outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
                 with timed(timings_ms, "store"):
-                    record = partial(self.store.events.record_verdict, caller, company, references, outcome)
-                    if await run_sync(record):
-                        return AnalysisResult(comparisons, timings_ms)
+                    is_recorded = await run_sync(self.store.events.record_verdict, caller, company, references, outcome)
+                if is_recorded:
+                    self.observe(outcome)
+                    persons = tuple(
+                        Person(face, comparison, references.ids[comparison.nearest])
+                        for face, comparison in zip(faces, comparisons, strict=True)
+                    )
+                    return AnalysisResult(
+                        analysis.width,
+                        analysis.height,
+                        self.analyser.encoder_id,
+                        persons,
+                        with_total(timings_ms, start),
+                    )
                 # Erased while the photo was analysed, and perhaps enrolled again.
                 references = await self._references(company, user, timings_ms)
 
@@ -61,12 +94,12 @@ class AnalysisService:
             references = await run_sync(self.store.enrollments.references, company, user)
         if references is None:
             raise RefusalError("user_unregistered")
-        comparable = tuple(each for each in references.templates if each.encoder_id == self.analyser.encoder_id)
-        if not comparable:
+        comparable = references.made_by(self.analyser.encoder_id)
+        if not comparable.ids:
             raise RefusalError("references_outdated")
-        return replace(references, templates=comparable)
+        return comparable
 
-    async def _faces(self, image: bytes, timings_ms: StageTimings) -> list[Template]:
+    async def _analyse(self, image: bytes, timings_ms: StageTimings) -> Analysis:
         try:
             analysis = await self.analyser.analyse(image, "every_face")
         except ImageError as error:
@@ -74,4 +107,4 @@ class AnalysisService:
         timings_ms.update(analysis.timings_ms)
         if not analysis.faces:
             raise RefusalError("no_face")
-        return [face.template for face in left_to_right(analysis)]
+        return analysis

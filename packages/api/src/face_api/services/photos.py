@@ -1,17 +1,10 @@
-"""What a photo must be before it is looked at, and the refusals of both use cases."""
+"""What a photo must be before it is looked at."""
 
 from dataclasses import dataclass
 
+from face_api.errors import RefusalError
 from face_api.settings import Settings
 from face_engine.image_files import ImageType, sniff_type
-
-
-class RefusalError(Exception):
-    """A request that is answered, but not with what was asked for. `reason` is a token; docs/api.md lists them."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +16,14 @@ class PhotoLimits:
     max_bytes: int
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "PhotoLimits":
+    def of_contract(cls, settings: Settings) -> "PhotoLimits":
+        """Return the size band of the specification."""
         return cls(settings.image_types, settings.min_image_bytes, settings.max_image_bytes)
+
+    @classmethod
+    def of_v1(cls, settings: Settings) -> "PhotoLimits":
+        """Return the limits of v1: whatever a message holds."""
+        return cls(settings.image_types, 0, settings.max_message_bytes)
 
     def check(self, image_bytes: bytes) -> None:
         """Raise RefusalError for another type, by the first bytes, or a size outside the band, in this order."""

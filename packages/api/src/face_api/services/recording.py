@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from anyio.to_thread import run_sync
 
-from face_api.services.photos import RefusalError
+from face_api.errors import RefusalError, TooManyError
 from face_api.store import Caller, Operation, Outcome, Store
 from face_engine.timing import StageTimings, timed
 
@@ -24,7 +24,7 @@ async def recorded(
     start = time.perf_counter()
     try:
         yield
-    except RefusalError as refusal:
+    except (RefusalError, TooManyError) as refusal:
         outcome = Outcome(operation, refusal.reason, with_total(timings_ms, start))
         with timed(timings_ms, "store"):
             await run_sync(store.events.record, caller, company, user, outcome)

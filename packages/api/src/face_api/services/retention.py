@@ -1,4 +1,4 @@
-"""Removes events that are older than they are kept."""
+"""Removes what is older than it is kept: events, and answers to requests that might have been sent again."""
 
 import logging
 from datetime import timedelta
@@ -14,7 +14,11 @@ logger = logging.getLogger(__name__)
 
 
 def purge(store: Store, caller: Caller, keep_days: int) -> int:
-    """Remove the events that are older than so many days, and return how many they were. Raises StoreError."""
+    """Remove the events that are older than so many days, and return how many they were. Raises StoreError.
+
+    And the answers of more than a day ago.
+    """
+    store.idempotency.purge()
     return store.events.purge(caller, utc_now() - timedelta(days=keep_days))
 
 
@@ -24,5 +28,5 @@ async def purge_regularly(store: Store, keep_days: int) -> None:
         try:
             await run_sync(purge, store, Caller("service"), keep_days)
         except StoreError as error:
-            logger.error("events could not be purged; tried again in an hour: %s", error)  # noqa: TRY400 - no bug
+            logger.error("what is old could not be purged; tried again in an hour: %s", error)  # noqa: TRY400 - no bug
         await anyio.sleep(INTERVAL_S)

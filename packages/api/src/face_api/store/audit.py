@@ -24,7 +24,19 @@ from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError
 from face_api.store.tables import AuditEvent, AuditHead, Company, User, table_of, utc_now
 
-Action = Literal["enroll", "analyse", "list", "view", "erase", "purge", "rotate", "reencode"]
+Action = Literal[
+    "enroll",
+    "analyse",
+    "list",
+    "view",
+    "remove",
+    "erase",
+    "purge",
+    "rotate",
+    "reencode",
+    "create_key",
+    "revoke_key",
+]
 
 GENESIS = bytes(32)
 """What stands for the hash before the first entry's."""

@@ -90,10 +90,17 @@ class Database:
             )
         self._turn = threading.Lock()
         self._scrubbing = threading.Lock()
+        self._scrubs = 0
+        self._is_scrubbed = False
         self._writes = self._engine.execution_options(**{_WRITE: True})
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def ping(self) -> None:
+        """Read something small. Raises StoreUnavailableError."""
+        with self.reading() as session:
+            session.execute(_PING).all()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -189,16 +196,22 @@ class Database:
 
         SQLite zeroes what is removed (secure_delete), but neither copies in its write-ahead log, which is emptied here
         unless readers keep it from that for longer than the busy time-out, nor, rarely, those in the gaps of pages
-        whose rows it had moved: a file of up to SCRUBBED_BYTES is therefore written anew. PostgreSQL: see `compact`.
+        whose rows it had moved: a file of up to SCRUBBED_BYTES is therefore written anew, once for all who wait for it.
+        PostgreSQL: see `compact`.
         """
         if not self.is_sqlite:
             return False
-        try:
-            with self._scrubbing:
-                return self._scrub()
-        except (StoreUnavailableError, OSError) as error:
-            logger.warning("what was removed may have left traces in the database's files: %s", error)
-            return False
+        begun_before = self._scrubs
+        with self._scrubbing:
+            # One that began after this was called has overwritten it, too: several who wait need but one.
+            if self._scrubs == begun_before:
+                self._scrubs += 1
+                self._is_scrubbed = False
+                try:
+                    self._is_scrubbed = self._scrub()
+                except (StoreUnavailableError, OSError) as error:
+                    logger.warning("what was removed may have left traces in the database's files: %s", error)
+            return self._is_scrubbed
 
     def _scrub(self) -> bool:
         if self._path.stat().st_size > SCRUBBED_BYTES:
@@ -224,7 +237,7 @@ class Database:
                     connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
             else:
                 present = inspect(connection).get_table_names()
-                for table in ("face_references", "users", "companies", "analysis_events"):
+                for table in _ERASED_FROM:
                     if table not in present:
                         continue  # in an older schema
                     connection.exec_driver_sql(f"VACUUM FULL {table}")
@@ -245,6 +258,9 @@ class Database:
             finally:
                 connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
 
+
+_PING = text("SELECT version_num FROM alembic_version")
+_ERASED_FROM = ("idempotent_requests", "face_references", "users", "companies", "analysis_events", "api_keys")
 
 _OPEN_TRANSACTIONS = text(
     "SELECT CAST(CAST(pg_snapshot_xmin(now) AS text) AS bigint), CAST(CAST(pg_snapshot_xmax(now) AS text) AS bigint) "

@@ -1,38 +1,40 @@
-"""Who is enrolled: lists by pages, and one user. Each look is an entry of the audit trail."""
+"""Who is enrolled: lists by pages, one company, user or reference. Each look is an entry of the audit trail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlmodel import col
 
 from face_api.store.audit import Action, AuditTrail, Caller, Subject
 from face_api.store.database import Database
 from face_api.store.enrollments import Profile
+from face_api.store.pages import DEFAULT_PAGE, Page
 from face_api.store.people import find_company, find_user
 from face_api.store.sealing import Vault
 from face_api.store.tables import Company, Reference, User
 
-DEFAULT_PAGE = 100
-MAX_PAGE = 10_000
-
-_Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[_Item]):
-    """A part of a list that is sorted by name. `next_after` asks for what follows it; None: nothing does."""
-
-    items: Sequence[_Item]
-    next_after: str | None
+_REFERENCES = (
+    select(col(Reference.id), col(Reference.encoder_id), col(Reference.chip).is_not(None), col(Reference.created_at))
+    .where(col(Reference.user_id) == bindparam("user_id"))
+    .order_by(col(Reference.id))
+)
 
 
 @dataclass(frozen=True, slots=True)
 class CompanySummary:
     name: str
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyDetails:
+    """A company, and how many users it has."""
+
+    name: str
+    created_at: datetime
+    users: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,18 @@ class Directory:
         self._note(caller, "list", Subject(), companies=len(rows[:limit]))
         return Page([CompanySummary(*row) for row in rows[:limit]], rows[limit - 1][0] if len(rows) > limit else None)
 
+    def company(self, caller: Caller, name: str) -> CompanyDetails | None:
+        """Return one company; None where it is not registered."""
+        users = select(func.count()).where(col(User.company_id) == col(Company.id)).scalar_subquery()
+        with self._database.reading() as session:
+            owner = find_company(session, name)
+            if owner is None:
+                return None
+            statement = select(col(Company.created_at), users).where(col(Company.id) == owner.company_id)
+            details = CompanyDetails(name, *session.execute(statement).one())
+        self._note(caller, "view", owner.subject, users=details.users)
+        return details
+
     def users(
         self, caller: Caller, company: str, after: str = "", limit: int = DEFAULT_PAGE, prefix: str = ""
     ) -> Page[UserSummary] | None:
@@ -116,16 +130,7 @@ class Directory:
             if person is None:
                 return None
             user = session.execute(select(User).where(col(User.id) == person.user_id)).scalar_one()
-            rows = session.execute(
-                select(
-                    col(Reference.id),
-                    col(Reference.encoder_id),
-                    col(Reference.chip).is_not(None),
-                    col(Reference.created_at),
-                )
-                .where(col(Reference.user_id) == person.user_id)
-                .order_by(col(Reference.id))
-            ).all()
+            rows = session.execute(_REFERENCES, {"user_id": person.user_id}).all()
             details = UserDetails(
                 company,
                 key,
@@ -135,6 +140,19 @@ class Directory:
             )
         self._note(caller, "view", person.subject, references=len(rows))
         return details
+
+    def reference(self, caller: Caller, company: str, key: str, reference_id: int) -> ReferenceSummary | None:
+        """Return one of the user's references; None where there is none of that id."""
+        with self._database.reading() as session:
+            person = find_user(session, company, key)
+            if person is None:
+                return None
+            statement = _REFERENCES.where(col(Reference.id) == reference_id)
+            row = session.execute(statement, {"user_id": person.user_id}).one_or_none()
+        if row is None:
+            return None
+        self._note(caller, "view", person.subject, reference=reference_id)
+        return ReferenceSummary(*row)
 
     def chip(self, caller: Caller, company: str, key: str, reference_id: int) -> bytes | None:
         """Return the chip of one of the user's references as a PNG; None where there is none."""

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from face_api.store.audit import Caller
+from face_api.store.audit import AuditTrail, Caller
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError
 from face_api.store.events import EventLog, Outcome
@@ -23,7 +23,7 @@ TEMPLATE_DTYPE = np.dtype("<f4")
 
 # Built once: that takes longer than to execute them.
 _TEMPLATES = (
-    select(col(User.token), col(Reference.encoder_id), col(Reference.template))
+    select(col(User.token), col(Reference.id), col(Reference.encoder_id), col(Reference.template))
     .join(User, col(User.id) == col(Reference.user_id))
     .join(Company, col(Company.id) == col(User.company_id))
     .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
@@ -34,7 +34,7 @@ _PHOTOS = (
     .where(col(Reference.user_id) == bindparam("user_id"))
     .order_by(col(Reference.id))
 )
-_INSERT = insert(table_of(Reference))
+_INSERT = insert(table_of(Reference)).returning(table_of(Reference).c.id)
 
 Enrolled = Literal["enrolled", "already_enrolled"]
 
@@ -58,6 +58,14 @@ class Enrollment:
 
 
 @dataclass(frozen=True, slots=True)
+class Added:
+    """How an enrollment ended, and the reference that the photo is now."""
+
+    outcome: Enrolled
+    reference_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     id: int
     encoder_id: str
@@ -71,36 +79,40 @@ class EnrollmentStore:
     value cannot be opened.
     """
 
-    def __init__(self, database: Database, vault: Vault, events: EventLog) -> None:
+    def __init__(self, database: Database, vault: Vault, audit: AuditTrail, events: EventLog) -> None:
         self._database = database
         self._vault = vault
+        self._audit = audit
         self._events = events
 
     def references(self, company: str, user: str) -> References | None:
-        """Return what a photo is compared with; None where company or user is not registered."""
+        """Return what a photo is compared with; None where there is no such user, or no reference."""
         with self._database.reading() as session:
             rows = session.execute(_TEMPLATES, {"company": company, "user": user}).all()
         if not rows:
             return None
         templates = tuple(
             Template(unpack(self._vault.open(sealed, "template", company, user, encoder_id)), encoder_id)
-            for _, encoder_id, sealed in rows
+            for *_, encoder_id, sealed in rows
         )
-        return References(user, rows[0][0], templates)
+        return References(user, rows[0][0], templates, tuple(row[1] for row in rows))
 
-    def note_repetition(self, caller: Caller, enrollment: Enrollment, encoder_id: str) -> bool:
-        """Tell whether this very photo is one of the user's references already; if so, update the profile."""
+    def note_repetition(self, caller: Caller, enrollment: Enrollment, encoder_id: str) -> int | None:
+        """Return the id of the reference that this very photo is already, and update the profile; None: it is new."""
         # Most photos are new: that is found out without the lock on writing.
         with self._database.reading() as session:
             person = find_user(session, enrollment.company, enrollment.user)
-            if person is None or not self._is_known(session, person, enrollment, encoder_id):
-                return False
+            if person is None or self._known_id(session, person, enrollment, encoder_id) is None:
+                return None
         with self._database.writing() as session:
             person = find_user(session, enrollment.company, enrollment.user, "row")
-            if person is None or not self._is_known(session, person, enrollment, encoder_id):
-                return False
+            if person is None:
+                return None
+            known_id = self._known_id(session, person, enrollment, encoder_id)
+            if known_id is None:
+                return None
             self._note(session, caller, person, enrollment, "already_enrolled", {})
-            return True
+            return known_id
 
     def add(
         self,
@@ -110,7 +122,7 @@ class EnrollmentStore:
         chip_png: bytes | None,
         limit: int,
         timings_ms: StageTimings,
-    ) -> Enrolled:
+    ) -> Added:
         """Register a template, its user and company where they are new; beyond `limit` (>= 1) the oldest retire.
 
         The same photo by the same encoder again adds nothing; by another encoder it takes the place of the old one.
@@ -123,16 +135,33 @@ class EnrollmentStore:
             person = find_or_make_user(session, enrollment.company, enrollment.user)
             references = self._references(session, person, enrollment)
             same_photo = [reference for reference in references if reference.is_of_this_photo]
-            outcome: Enrolled = "already_enrolled"
-            if not any(reference.encoder_id == template.encoder_id for reference in same_photo):
-                outcome = "enrolled"
-                self._insert(session, person, enrollment, template, chip_png)
+            known = next((reference for reference in same_photo if reference.encoder_id == template.encoder_id), None)
+            if known is not None:
+                added = Added("already_enrolled", known.id)
+            else:
+                added = Added("enrolled", self._insert(session, person, enrollment, template, chip_png))
                 others = [reference.id for reference in references if reference not in same_photo]
                 retired = [reference.id for reference in same_photo] + others[: max(0, len(others) + 1 - limit)]
                 if retired:
                     session.execute(delete(Reference).where(col(Reference.id).in_(retired)))
-            self._note(session, caller, person, enrollment, outcome, timings_ms)
-            return outcome
+            self._note(session, caller, person, enrollment, added.outcome, timings_ms)
+            return added
+
+    def remove(self, caller: Caller, company: str, user: str, reference_id: int) -> bool:
+        """Remove one of the user's references, and tell whether there was one of that id. The user stays in any case.
+
+        Its bytes in the database are zeroed on SQLite; copies may stay for a while in the files, as those of a
+        reference that retires do (see Database.scrub).
+        """
+        with self._database.writing() as session:
+            person = find_user(session, company, user, "row")
+            if person is None:
+                return False
+            this = col(Reference.id) == reference_id, col(Reference.user_id) == person.user_id
+            if not session.connection().execute(delete(Reference).where(*this)).rowcount:
+                return False
+            self._audit.append(session, caller, "remove", person.subject, {"reference": reference_id})
+            return True
 
     def _references(self, session: Session, person: Person, enrollment: Enrollment) -> list[_Known]:
         """Return the user's references, the oldest first."""
@@ -142,15 +171,16 @@ class EnrollmentStore:
             known.append(_Known(reference_id, encoder_id, hmac.compare_digest(digest, enrollment.photo_sha256)))
         return known
 
-    def _is_known(self, session: Session, person: Person, enrollment: Enrollment, encoder_id: str) -> bool:
-        return any(
-            reference.is_of_this_photo and reference.encoder_id == encoder_id
-            for reference in self._references(session, person, enrollment)
-        )
+    def _known_id(self, session: Session, person: Person, enrollment: Enrollment, encoder_id: str) -> int | None:
+        for reference in self._references(session, person, enrollment):
+            if reference.is_of_this_photo and reference.encoder_id == encoder_id:
+                return reference.id
+        return None
 
     def _insert(
         self, session: Session, person: Person, enrollment: Enrollment, template: Template, chip_png: bytes | None
-    ) -> None:
+    ) -> int:
+        """Insert the reference, and return its id."""
         place = enrollment.company, enrollment.user, template.encoder_id
         sealed = self._vault.seal(pack(template), "template", *place)
         reference = {
@@ -162,7 +192,7 @@ class EnrollmentStore:
             "chip": None if chip_png is None else self._vault.seal(chip_png, "chip", *place),
             "created_at": utc_now(),
         }
-        session.connection().execute(_INSERT, reference)
+        return int(session.connection().execute(_INSERT, reference).scalar_one())
 
     def _note(
         self,

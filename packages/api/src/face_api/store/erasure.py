@@ -11,16 +11,16 @@ from sqlmodel import SQLModel, col
 from face_api.store.audit import AuditTrail, Caller, Checkpoint, Subject
 from face_api.store.database import Database
 from face_api.store.people import Person, find_company, find_user
-from face_api.store.tables import AnalysisEvent, ApiKey, Company, Reference, User, utc_now
+from face_api.store.tables import AnalysisEvent, ApiKey, Company, IdempotentRequest, Reference, User, utc_now
 
 _USERS = 100
-_EVENTS = 10_000
+_EVENTS = _ANSWERS = 10_000
 """How many are removed in one transaction: others write in between."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Rows that were removed. The chips are those of the references."""
+    """Rows that were removed. The chips are those of the references, the answers those that were kept for retries."""
 
     companies: int = 0
     users: int = 0
@@ -28,6 +28,7 @@ class Counts:
     chips: int = 0
     events: int = 0
     api_keys: int = 0
+    answers: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(*(mine + its for mine, its in zip(asdict(self).values(), asdict(other).values(), strict=True)))
@@ -99,6 +100,7 @@ def _remove_users(session: Session, ids: Sequence[int]) -> Counts:
     theirs = col(Reference.user_id).in_(ids)
     chips = session.execute(select(func.count(col(Reference.chip))).where(theirs)).scalar_one()
     return Counts(
+        answers=_delete(session, IdempotentRequest, col(IdempotentRequest.user_id).in_(ids)),
         events=_delete(session, AnalysisEvent, col(AnalysisEvent.user_id).in_(ids)),
         references=_delete(session, Reference, theirs),
         chips=chips,
@@ -107,12 +109,18 @@ def _remove_users(session: Session, ids: Sequence[int]) -> Counts:
 
 
 def _remove_some(session: Session, company: Person) -> Counts:
-    """Remove some of a company's users, or when there are none, some of the events of nobody who is registered."""
+    """Remove some of a company's users; when there are none, some of what is about nobody who is registered."""
     theirs = select(col(User.id)).where(col(User.company_id) == company.company_id)
     if users := session.scalars(theirs.limit(_USERS).with_for_update()).all():
         return _remove_users(session, users)
     events = select(col(AnalysisEvent.id)).where(col(AnalysisEvent.company_id) == company.company_id).limit(_EVENTS)
-    return Counts(events=_delete(session, AnalysisEvent, col(AnalysisEvent.id).in_(events)))
+    answers = (
+        select(col(IdempotentRequest.id)).where(col(IdempotentRequest.company_id) == company.company_id).limit(_ANSWERS)
+    )
+    return Counts(
+        events=_delete(session, AnalysisEvent, col(AnalysisEvent.id).in_(events)),
+        answers=_delete(session, IdempotentRequest, col(IdempotentRequest.id).in_(answers)),
+    )
 
 
 def _remove_company(session: Session, company: Person) -> Counts:

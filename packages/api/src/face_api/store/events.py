@@ -1,18 +1,19 @@
 """How requests for photos ended: an event for statistics, purged after a time, and an entry of the audit trail."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import ColumnElement, bindparam, delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
+from face_api.store.pages import DEFAULT_PAGE, Page
 from face_api.store.people import Person, References, find_company, find_user
-from face_api.store.tables import AnalysisEvent, table_of, utc_now
+from face_api.store.tables import AnalysisEvent, Company, User, table_of, utc_now
 from face_engine.matching import Comparison
 
 STAGES = ("store", "decode", "detect", "align", "encode", "match", "total")
@@ -21,6 +22,18 @@ Operation = Literal["enroll", "analyse"]
 
 _PURGE_BATCH = 10_000
 _INSERT = insert(table_of(AnalysisEvent))
+_EVENTS = (
+    select(AnalysisEvent, col(Company.name), col(User.key))
+    .outerjoin(Company, col(Company.id) == col(AnalysisEvent.company_id))
+    .outerjoin(User, col(User.id) == col(AnalysisEvent.user_id))
+    .order_by(col(AnalysisEvent.at).desc(), col(AnalysisEvent.id).desc())
+)
+_POSITION = (
+    select(col(AnalysisEvent.at), col(AnalysisEvent.id))
+    .where(col(AnalysisEvent.id) <= bindparam("id"))
+    .order_by(col(AnalysisEvent.id).desc())
+    .limit(1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +46,52 @@ class Outcome:
     comparisons: tuple[Comparison, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are meant: those of which all that is given here is true.
+
+    Args:
+        user: of that company.
+        since: the first moment that is meant; with a time zone.
+        until: the first moment that no longer is; with a time zone.
+
+    Raises:
+        ValueError: a user without a company, or a moment without a time zone.
+    """
+
+    company: str | None = None
+    user: str | None = None
+    operation: Operation | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.user is not None and self.company is None:
+            raise ValueError("a user is one of a company, which is missing")
+        if any(moment is not None and moment.tzinfo is None for moment in (self.since, self.until)):
+            raise ValueError("a moment needs a time zone")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """How a request ended. Company and user by name, where they were registered then."""
+
+    id: int
+    at: datetime
+    operation: Operation
+    company: str | None
+    user: str | None
+    request_id: str | None
+    reason: str
+    matches: int
+    dismatches: int
+    distance: float | None
+    timings_ms: Mapping[str, float]
+
+
 class EventLog:
-    """Writes events and their audit entries, in one transaction. Methods raise StoreError."""
+    """Writes events and their audit entries, in one transaction, and lists them. Methods raise StoreError."""
 
     def __init__(self, database: Database, audit: AuditTrail) -> None:
         self._database = database
@@ -81,6 +138,34 @@ class EventLog:
             details["tolerance"] = outcome.comparisons[0].tolerance
         self._audit.append(session, caller, outcome.operation, person.subject if person else Subject(), details)
 
+    def page(
+        self, caller: Caller, wanted: EventFilter, before: int | None = None, limit: int = DEFAULT_PAGE
+    ) -> Page[Event]:
+        """Return events, the newest first; none where company or user is not registered.
+
+        Args:
+            before: from the next older one of that event on. Should it be gone, from the next lower id on, which
+                differs where events were recorded at once.
+        """
+        with self._database.reading() as session:
+            found = find_events(session, wanted)
+            if found is None:
+                return Page([], None)
+            statement = _EVENTS.where(*found.conditions).limit(limit + 1)
+            if before is not None:
+                position = session.execute(_POSITION, {"id": before}).one_or_none()
+                if position is None:
+                    return Page([], None)
+                statement = statement.where(
+                    tuple_(col(AnalysisEvent.at), col(AnalysisEvent.id)) <= tuple_(*position),
+                    col(AnalysisEvent.id) != before,
+                )
+            rows = session.execute(statement).all()
+        events = [_to_event(*row) for row in rows[:limit]]
+        with self._database.writing() as session:
+            self._audit.append(session, caller, "list", found.subject, {"events": len(events)})
+        return Page(events, str(events[-1].id) if len(rows) > limit else None)
+
     def purge(self, caller: Caller, before: datetime) -> int:
         """Remove the events from before a moment, and return how many they were. The audit trail stays."""
         removed = 0
@@ -96,3 +181,55 @@ class EventLog:
             removed += batch
             if batch < _PURGE_BATCH:
                 return removed
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvents:
+    """Whom a filter is about, and what is true of the events it means."""
+
+    subject: Subject
+    conditions: Sequence[ColumnElement[bool]]
+
+
+def find_events(session: Session, wanted: EventFilter) -> FoundEvents | None:
+    """Return how to find the events that are meant; None where company or user is not registered."""
+    subject = Subject()
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.company is not None:
+        if wanted.user is None:
+            person = find_company(session, wanted.company)
+        else:
+            person = find_user(session, wanted.company, wanted.user)
+        if person is None:
+            return None
+        subject = person.subject
+        if person.user_id is None:
+            conditions.append(col(AnalysisEvent.company_id) == person.company_id)
+        else:
+            conditions.append(col(AnalysisEvent.user_id) == person.user_id)
+    if wanted.operation is not None:
+        conditions.append(col(AnalysisEvent.operation) == wanted.operation)
+    if wanted.reason is not None:
+        conditions.append(col(AnalysisEvent.reason) == wanted.reason)
+    if wanted.since is not None:
+        conditions.append(col(AnalysisEvent.at) >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(col(AnalysisEvent.at) < wanted.until)
+    return FoundEvents(subject, conditions)
+
+
+def _to_event(event: AnalysisEvent, company: str | None, user: str | None) -> Event:
+    timings_ms = {stage: getattr(event, f"{stage}_ms") for stage in STAGES}
+    return Event(
+        id=event.id,
+        at=event.at,
+        operation=cast(Operation, event.operation),
+        company=company,
+        user=user,
+        request_id=event.request_id,
+        reason=event.reason,
+        matches=event.matches,
+        dismatches=event.dismatches,
+        distance=event.distance,
+        timings_ms={stage: ms for stage, ms in timings_ms.items() if ms is not None},
+    )

@@ -44,6 +44,18 @@ class References:
     user: str
     user_token: str
     templates: tuple[Template, ...]
+    ids: tuple[int, ...]
+    """Of the templates, in their order."""
+
+    def made_by(self, encoder_id: str) -> "References":
+        """Return those that one encoder made, which may be none."""
+        chosen = [number for number, template in enumerate(self.templates) if template.encoder_id == encoder_id]
+        return References(
+            self.user,
+            self.user_token,
+            tuple(self.templates[number] for number in chosen),
+            tuple(self.ids[number] for number in chosen),
+        )
 
 
 # Built once: that takes longer than to execute them.

@@ -1,5 +1,6 @@
 """Rotation: everything is sealed again with the current key, in batches, while others read and write."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,12 @@ from sqlmodel import col
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError, log_damage
+from face_api.store.idempotency import keys_of_answers, place_of
 from face_api.store.people import keys_of_references
 from face_api.store.sealing import Vault, key_id_of
-from face_api.store.tables import Company, Reference, Secret, User
+from face_api.store.tables import Company, IdempotentRequest, Reference, Secret, User
+
+logger = logging.getLogger(__name__)
 
 _BATCH = 50
 """Rows sealed in one transaction: on SQLite nobody else writes meanwhile, some tens of milliseconds."""
@@ -36,18 +40,25 @@ _SEALED_WITH = (
     # Not waiting: who holds a row may wait for one of ours.
     .with_for_update(of=Reference, skip_locked=True)
 )
+_ANSWERS_SEALED_WITH = (
+    select(IdempotentRequest)
+    .where(col(IdempotentRequest.key_id) == bindparam("key_id"), col(IdempotentRequest.id) > bindparam("last"))
+    .order_by(col(IdempotentRequest.id))
+    .limit(bindparam("batch"))
+    .with_for_update(skip_locked=True)
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What is to be done: references and secrets that are not sealed with the current key."""
+    """What is to be done: so many references are not sealed with the current key; and maybe answers."""
 
     key_id: str
     references: int
 
 
 class Resealer:
-    """Seals again. Methods raise StoreError; a reference that does not open is logged, and left as it is."""
+    """Seals again. Methods raise StoreError; what does not open is logged, and left as it is."""
 
     def __init__(self, database: Database, vault: Vault, audit: AuditTrail) -> None:
         self._database = database
@@ -78,8 +89,9 @@ class Resealer:
         return Rotation(current, self._count(current))
 
     def run(self, rotation: Rotation) -> Iterator[int]:
-        """Seal the references again; yield after each batch how many it had."""
+        """Seal references and answers again; yield after each batch of references how many it had."""
         for former in self.former_keys(rotation.key_id):
+            self._reseal_answers(former)
             last = 0
             while True:
                 with self._database.taking_turns(), self._database.writing() as session:
@@ -91,7 +103,7 @@ class Resealer:
                 yield done
 
     def former_keys(self, current: str) -> list[str]:
-        """Return the ids of the other keys with which references are sealed."""
+        """Return the ids of the other keys with which references or answers are sealed."""
         with self._database.reading() as session:
             return self._former(session, current)
 
@@ -99,13 +111,34 @@ class Resealer:
         return session.scalars(select(Secret).where(col(Secret.key_id) != current)).all()
 
     def _former(self, session: Session, current: str) -> list[str]:
-        return [key_id for key_id in keys_of_references(session) if key_id != current]
+        return sorted({*keys_of_references(session), *keys_of_answers(session)} - {current})
 
     def _count(self, current: str) -> int:
         with self._database.reading() as session:
             return session.execute(
                 select(func.count()).where(col(Reference.key_id).in_(self._former(session, current)))
             ).scalar_one()
+
+    def _reseal_answers(self, former: str) -> None:
+        last = 0
+        while True:
+            with self._database.taking_turns(), self._database.writing() as session:
+                answers = session.scalars(_ANSWERS_SEALED_WITH, {"key_id": former, "last": last, "batch": _BATCH}).all()
+                for answer in answers:
+                    self._reseal_answer(answer)
+            if not answers:
+                return
+            last = answers[-1].id
+
+    def _reseal_answer(self, answer: IdempotentRequest) -> None:
+        place = place_of(answer.digest, answer.status or 0)
+        try:
+            body = self._vault.open(answer.body or b"", *place)
+        except StoreDamagedError as error:
+            logger.error("answer %d is left as it is, for a day at most: %s", answer.id, error)  # noqa: TRY400 - no bug
+            return
+        answer.body = self._vault.seal(body, *place)
+        answer.key_id = key_id_of(answer.body)
 
     def _reseal(self, session: Session, row: Row[*tuple[Any, ...]]) -> bool:
         place = row.name, row.key, row.encoder_id

@@ -1,5 +1,6 @@
 """Opens the store: the database, its schema, the sealing keys, and what works on them."""
 
+import hmac
 import logging
 import secrets
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from sqlalchemy import URL, Connection, insert, select
 from sqlmodel import col
 
 from face_api.settings import PREFIX, Settings, SettingsError
+from face_api.store.api_keys import ApiKeys
 from face_api.store.audit import AuditTrail
 from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.directory import Directory
@@ -24,12 +26,14 @@ from face_api.store.errors import (
     StoreUnavailableError,
 )
 from face_api.store.events import EventLog
+from face_api.store.idempotency import IdempotencyStore
 from face_api.store.keys import GivenKeys, KeyFile, Keys
 from face_api.store.migrations import FIRST_SEALED, HEAD, REVISIONS, UNSEALED, downgrade, revision_of, upgrade
 from face_api.store.people import keys_of_references
 from face_api.store.reencoding import Reencoder
 from face_api.store.resealing import Resealer
 from face_api.store.sealing import Vault, key_id_of
+from face_api.store.statistics import Statistics
 from face_api.store.tables import AuditHead, Company, Reference, Secret, User, table_of
 
 AUDIT_KEY_BYTES = 32
@@ -37,6 +41,8 @@ AUDIT_KEY_BYTES = 32
 logger = logging.getLogger(__name__)
 
 _AUDIT_KEY = "audit"
+_PEPPER = "api_keys"
+_SECRETS = {_AUDIT_KEY: "the audit trail", _PEPPER: "the API keys"}
 _SAMPLES = 3
 
 
@@ -50,12 +56,17 @@ class Store:
     database: Database
     vault: Vault
     audit: AuditTrail
+    api_keys: ApiKeys
+    idempotency: IdempotencyStore
     events: EventLog
+    statistics: Statistics
     enrollments: EnrollmentStore
     directory: Directory
     eraser: Eraser
     resealer: Resealer
     reencoder: Reencoder
+    pseudonym_key: bytes
+    """32 bytes of the database's own, for hashes by which a name is known again and cannot be found by trying."""
 
     def close(self) -> None:
         self.database.close()
@@ -115,7 +126,8 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
             _check_schema(database)
         vault = Vault(keys, lambda: _check_key(database, keys))
         vault.approve()
-        audit = AuditTrail(database, _audit_key(database, vault))
+        audit = AuditTrail(database, _secret(database, vault, _AUDIT_KEY))
+        pepper = _secret(database, vault, _PEPPER)
         _check_keys(database, vault)
         database.check_durability()
         try:
@@ -134,12 +146,16 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         database,
         vault,
         audit,
+        ApiKeys(database, audit, pepper),
+        IdempotencyStore(database, vault, pepper),
         events,
-        EnrollmentStore(database, vault, events),
+        Statistics(database),
+        EnrollmentStore(database, vault, audit, events),
         Directory(database, vault, audit),
         Eraser(database, audit),
         Resealer(database, vault, audit),
         Reencoder(database, vault, audit),
+        hmac.digest(pepper, b"pseudonyms", "sha256"),
     )
 
 
@@ -148,7 +164,7 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
 
     Raises:
         SchemaError: the revision is not known here, or the database holds something else.
-        KeysError: templates have to be sealed or opened on the way, and the keys are not there.
+        KeysError: something has to be sealed or opened on the way, and the keys are not there, or another database's.
     """
     if revision not in REVISIONS:
         raise SchemaError(f"there is no schema {revision}, only {', '.join(REVISIONS)}")
@@ -161,6 +177,8 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
             return before  # another process was quicker
         if before is None or before < FIRST_SEALED:
             vault.keys.create()
+        else:
+            _open_secret(connection, vault, _AUDIT_KEY)  # the keys of somebody else must seal nothing here
         if before is None or before < revision:
             upgrade(connection, vault, revision)
         elif before > revision:
@@ -168,8 +186,8 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
         if (before is None or before < FIRST_SEALED) and revision >= FIRST_SEALED:
             _begin_audit_trail(connection, vault)
     logger.info("the schema of %s was %s and is %s now", database.name, before or "not there", revision)
-    if before is not None:
-        database.compact()  # templates of an older schema lay open
+    if before == UNSEALED:
+        database.compact()  # templates lay open
     return before
 
 
@@ -215,16 +233,22 @@ def _check_schema(database: Database) -> None:
 
 def _check_key(database: Database, keys: Keys) -> None:
     """Raise KeysError where the keys are none of this database's: those of somebody else must seal nothing here."""
-    _audit_key(database, Vault(keys))
+    _secret(database, Vault(keys), _AUDIT_KEY)
 
 
-def _audit_key(database: Database, vault: Vault) -> bytes:
+def _secret(database: Database, vault: Vault, name: str) -> bytes:
     with database.reading() as session:
-        found = session.get(Secret, _AUDIT_KEY)
+        return _open_secret(session.connection(), vault, name)
+
+
+def _open_secret(connection: Connection, vault: Vault, name: str) -> bytes:
+    """Return a random key of the database's own. Raises SchemaError where it is gone, and KeysError."""
+    secret = table_of(Secret)
+    found = connection.execute(select(secret).where(secret.c.name == name)).one_or_none()
     if found is None:
-        raise SchemaError(f"the key of the audit trail is gone from {database.name}: somebody removed it")
+        raise SchemaError(f"the key of {_SECRETS[name]} is gone from the database: somebody removed it")
     try:
-        return vault.open(found.value, "secret", _AUDIT_KEY)
+        return vault.open(found.value, "secret", name)
     except StoreDamagedError as error:
         raise KeysError(
             f"the sealing key {found.key_id} is not the one of that id with which the database was sealed: {KEY_REMEDY}"

@@ -96,6 +96,7 @@ class Reference(SQLModel, table=True):
     """An enrolled template. What is of the face or the photo is sealed, each for this user, encoder and column."""
 
     __tablename__ = "face_references"  # `references` is a word of SQL
+    __table_args__ = ({"sqlite_autoincrement": True},)  # an id that was removed never stands for another photo
 
     id: int = _id()
     user_id: int = _owner("users", index=True)
@@ -121,6 +122,23 @@ class ApiKey(SQLModel, table=True):
     revoked_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime))
 
 
+class IdempotentRequest(SQLModel, table=True):
+    """A request with an Idempotency-Key (see face_api.store.idempotency): under way, or answered within a day."""
+
+    __tablename__ = "idempotent_requests"
+
+    id: int = _id()
+    digest: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))  # of whose key, and the key
+    token: str = Field(max_length=32)  # of who does the request: another's when that one is given up
+    fingerprint: bytes  # of what was asked
+    created_at: datetime = _moment(index=True)
+    status: int | None = None  # of the answer; None: it is under way
+    body: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # sealed
+    key_id: str | None = Field(default=None, max_length=32, index=True)  # with which the body is sealed
+    company_id: int | None = _owner("companies", nullable=True, index=True)  # whom the answer is about
+    user_id: int | None = _owner("users", nullable=True, index=True)
+
+
 class AnalysisEvent(SQLModel, table=True):
     """How a request for a photo ended, for statistics: kept for a time, then purged.
 
@@ -128,13 +146,13 @@ class AnalysisEvent(SQLModel, table=True):
     """
 
     __tablename__ = "analysis_events"
-    __table_args__ = (Index(None, "company_id", "id"),)
+    __table_args__ = (Index(None, "company_id", "at"), Index(None, "user_id", "at"))
 
     id: int = _id()
     at: datetime = _moment(index=True)
     operation: str = Field(max_length=16)  # enroll, analyse
     company_id: int | None = _owner("companies", nullable=True)
-    user_id: int | None = _owner("users", nullable=True, index=True)
+    user_id: int | None = _owner("users", nullable=True)
     request_id: str | None = Field(default=None, max_length=64)
     reason: str = Field(max_length=64)  # as in X-Face-Reason
     matches: int = 0
