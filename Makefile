@@ -47,7 +47,7 @@ format: .venv/synced ## Format the code and mend what the linter can
 	$(RUN)ruff format .
 
 .PHONY: torture
-torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each, memory over 2,000 photos
+torture: .venv/synced ## Long proofs: fuzzing, 1,000 crashes, memory over 20,000 analyses
 	$(RUN)python -m pytest -n 2 --hypothesis-profile torture tests/engine/test_images.py tests/engine/test_detection.py tests/engine/test_dlib_format.py tests/engine/test_search.py tests/api/test_requests.py $(ARGS)
 	$(RUN)python -m pytest -m torture -s tests/torture
 
@@ -55,6 +55,21 @@ torture: .venv/synced ## Long proofs: the fuzz tests with 50,000 examples each, 
 bench: .venv/synced ## Measure speed and memory, and the store with a million users, as ratios within one run
 	$(RUN)python scripts/bench.py $(ARGS)
 	$(RUN)python scripts/bench_store.py
+
+.PHONY: overhead
+overhead: .venv/synced ## Measure what HTTP, the store and its sealing add to the time of the networks
+	$(RUN)python scripts/overhead.py $(ARGS)
+
+.PHONY: load
+load: $(UV_STAMP) ## Measure the service with 8 callers, and with four times of what it can do
+	$(UV) run --isolated --locked --all-packages --all-extras --group load --python .uv/bin/python python scripts/load.py $(ARGS)
+
+.PHONY: audit
+audit: $(UV_STAMP) ## Look all locked packages up among the known vulnerabilities, which the package index tells
+	@list=$$(mktemp) && trap 'rm -f "$$list"' EXIT && \
+	$(UV) export --quiet --locked --all-packages --all-extras --all-groups --no-emit-workspace --output-file "$$list" && \
+	$(UV) run --isolated --locked --only-group audit --python .uv/bin/python \
+		pip-audit --strict --disable-pip --require-hashes --requirement "$$list" $(ARGS)
 
 .PHONY: cuda-check
 cuda-check: .venv/synced ## Agreement and speed on an NVIDIA GPU, with whatever here can use it

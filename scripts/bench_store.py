@@ -12,6 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,10 +21,22 @@ import numpy as np
 from sqlalchemy import URL
 from tqdm import tqdm
 
-from face_api.store import Caller, Enrollment, KeyFile, Outcome, Profile, Store, open_store, parse_url, sqlite_url
+from face_api.store import (
+    Caller,
+    Enrollment,
+    EventFilter,
+    KeyFile,
+    Outcome,
+    Profile,
+    Store,
+    open_store,
+    parse_url,
+    sqlite_url,
+    utc_now,
+)
 from face_engine.matching import Comparison
 from face_engine.types import Template
-from fill_store import COMPANY, fill, key_of
+from fill_store import COMPANY, EVENT_DAYS, fill, fill_events, key_of
 
 ENCODER_ID = "bench/1"
 CALLER = Caller("bench", "bench")
@@ -31,13 +45,18 @@ CHIP_BYTES = 47_000
 
 FEW = 1_000
 ROUNDS = 400
+STATISTICS_ROUNDS = 5
+HOUR_S, DAY_S = 3600, 86400
 TIMINGS_MS = {"decode": 10.0, "detect": 50.0, "align": 1.0, "encode": 6.0, "total": 70.0}
 
 
 @click.command()
 @click.option("--users", type=click.IntRange(FEW), default=1_000_000, show_default=True, help="How many are many.")
+@click.option(
+    "--events", type=click.IntRange(FEW), default=1_000_000, show_default=True, help=f"Over {EVENT_DAYS} days."
+)
 @click.option("--database-url", help="An empty PostgreSQL database; its tables stay.")
-def main(users: int, database_url: str | None) -> None:
+def main(users: int, events: int, database_url: str | None) -> None:
     """Measure the store's share of an enrollment and an analysis, and how it grows with the number of users."""
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory(dir=".") as name:
@@ -54,6 +73,9 @@ def main(users: int, database_url: str | None) -> None:
         if not database_url:
             size = sum(path.stat().st_size for path in folder.iterdir())
             print(f"\n{users} users take {size / 1e6:.0f} MB without chips; a chip as a PNG is about 47 kB")
+        print(f"\n{events} events over {EVENT_DAYS} days")
+        for what, times_ms in _measure_events(url, folder, events).items():
+            print(f"{what:34}{_row(times_ms)}")
 
 
 def _measure(url: URL, folder: Path, users: int) -> dict[str, list[float]]:
@@ -72,6 +94,31 @@ def _measure(url: URL, folder: Path, users: int) -> dict[str, list[float]]:
                 _timed(_enroll, store, f"new{users}x{place}", number) for place, number in enumerate(numbers)
             ],
             "a page of 100 users": [_timed(_page, store, number) for number in numbers],
+        }
+
+
+def _measure_events(url: URL, folder: Path, events: int) -> dict[str, list[float]]:
+    with closing(open_store(url, KeyFile(folder / "face.keys"), patient=True)) as store:
+        with tqdm(total=events, unit=" events", disable=None, leave=False) as bar:
+            for count in fill_events(store, events):
+                bar.update(count)
+        list_events = partial(store.events.page, CALLER)
+        add_up = store.statistics.summary
+        now = utc_now()
+        pages = {
+            "100 events, the newest": EventFilter(),
+            "100 events, nearly the oldest": EventFilter(until=now - timedelta(days=EVENT_DAYS - 1)),
+            "100 events of a company": EventFilter(COMPANY),
+            "100 events of a user": EventFilter(COMPANY, key_of(0)),
+            "events of a reason that has none": EventFilter(reason="nothing"),
+        }
+        summaries = {
+            "statistics of a day, by the hour": (EventFilter(since=now - timedelta(days=1)), HOUR_S),
+            "the same of a company": (EventFilter(COMPANY, since=now - timedelta(days=1)), HOUR_S),
+            "statistics of all, by the day": (EventFilter(), DAY_S),
+        }
+        return {what: [_timed(list_events, wanted) for _ in range(ROUNDS // 20)] for what, wanted in pages.items()} | {
+            what: [_timed(add_up, *asked) for _ in range(STATISTICS_ROUNDS)] for what, asked in summaries.items()
         }
 
 

@@ -6,6 +6,7 @@
 import hashlib
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import click
 import numpy as np
@@ -16,13 +17,17 @@ from tqdm import tqdm
 from face_api.settings import SettingsError, load_settings
 from face_api.store import Store, StoreError, open_configured
 from face_api.store.enrollments import pack
+from face_api.store.events import STAGES
 from face_api.store.people import find_or_make_user
 from face_api.store.sealing import key_id_of
-from face_api.store.tables import Reference, User, new_token, table_of, utc_now
+from face_api.store.tables import AnalysisEvent, Reference, User, new_token, table_of, utc_now
 from face_engine.types import TEMPLATE_SIZE, Template
 
 COMPANY = "load"
 BATCH = 10_000
+EVENT_DAYS = 90
+CALLERS = 10_000
+"""How many of the users have events."""
 
 
 def key_of(number: int) -> str:
@@ -66,10 +71,40 @@ def _reference(store: Store, user_id: int, key: str, encoder_id: str) -> dict[st
     }
 
 
+def fill_events(store: Store, events: int) -> Iterator[int]:
+    """Let users of COMPANY have been analysed, evenly over the last EVENT_DAYS; yield how many events came."""
+    choose = np.random.default_rng(events)
+    first = utc_now() - timedelta(days=EVENT_DAYS)
+    with store.database.writing() as session:
+        company_id = find_or_make_user(session, COMPANY, key_of(0)).company_id
+        theirs = select(col(User.id)).where(col(User.company_id) == company_id).order_by(col(User.key)).limit(CALLERS)
+        user_ids = session.scalars(theirs).all()
+    for start in range(0, events, BATCH):
+        numbers = range(start, min(start + BATCH, events))
+        users = choose.integers(0, len(user_ids), len(numbers))
+        timings_ms = choose.lognormal(3.0, 0.5, (len(numbers), len(STAGES)))
+        rows = [
+            {
+                "at": first + timedelta(days=EVENT_DAYS) * (number / events),
+                "operation": "enroll" if number % 5 == 0 else "analyse",
+                "company_id": company_id,
+                "user_id": user_ids[user],
+                "request_id": "load",
+                "reason": "no_face" if number % 17 == 0 else "enrolled" if number % 5 == 0 else "compared",
+                **{f"{stage}_ms": ms for stage, ms in zip(STAGES, timings.tolist(), strict=True)},
+            }
+            for number, user, timings in zip(numbers, users, timings_ms, strict=True)
+        ]
+        with store.database.writing() as session:
+            session.connection().execute(insert(table_of(AnalysisEvent)), rows)
+        yield len(rows)
+
+
 @click.command()
 @click.option("--users", type=click.IntRange(1), default=1_000_000, show_default=True, help="How many.")
 @click.option("--encoder-id", default="load/1", show_default=True, help="What their references say that made them.")
-def main(users: int, encoder_id: str) -> None:
+@click.option("--events", type=click.IntRange(0), default=0, show_default=True, help="How many analyses of theirs.")
+def main(users: int, encoder_id: str, events: int) -> None:
     """Enroll many users of the company `load`, whose templates are random."""
     try:
         store = open_configured(load_settings(), patient=True)
@@ -78,6 +113,9 @@ def main(users: int, encoder_id: str) -> None:
     try:
         with tqdm(total=users, unit=" users", disable=None) as bar:
             for count in fill(store, users, encoder_id):
+                bar.update(count)
+        with tqdm(total=events, unit=" events", disable=None) as bar:
+            for count in fill_events(store, events):
                 bar.update(count)
     finally:
         store.close()

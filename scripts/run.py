@@ -130,7 +130,10 @@ def _sample_photo() -> Path | None:
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
     # A session of its own: Ctrl-C reaches this process alone, which then stops the services in order.
     program = Path(sys.executable).with_name(command[0])
-    return subprocess.Popen([str(program), *command[1:]], stdin=subprocess.DEVNULL, start_new_session=True)
+    environment = {"FACE_API_LOG_FORMAT": "text"} | os.environ  # for people
+    return subprocess.Popen(
+        [str(program), *command[1:]], stdin=subprocess.DEVNULL, start_new_session=True, env=environment
+    )
 
 
 def _wait_until_ready(addresses: Mapping[str, str], services: Mapping[str, subprocess.Popen[bytes]]) -> None:

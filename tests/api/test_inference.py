@@ -8,21 +8,30 @@ import signal
 from collections.abc import Awaitable, Callable
 from multiprocessing import popen_spawn_posix
 
+import numpy as np
 import pytest
 
-from face_api.inference import EngineConfig, InferencePool, WorkerLostError
+from face_api.errors import BusyError
+from face_api.inference import AnalysisTooLongError, EngineConfig, InferencePool, WorkerLostError
 from face_engine.errors import DeviceUnavailableError, ImageCorruptError
 from face_engine.runtimes import device_status
 from support.photos import jpeg, portrait
 
 CONFIG = EngineConfig("reference", "cpu", exact_upsample=0, max_pixels=25_000_000, threads=1)
 PHOTO = jpeg(portrait("obama.jpg"))
+NO_PHOTO_OF_ANYBODY = jpeg(np.zeros((24, 24, 3), np.uint8))
 SLOW_PHOTO = jpeg(portrait("obama.jpg", height=900))  # takes seconds, so that a worker can die at it
 
 
-def run_with_pool(scenario: Callable[[InferencePool], Awaitable[None]], workers: int = 1) -> None:
+def run_with_pool(
+    scenario: Callable[[InferencePool], Awaitable[None]],
+    workers: int = 1,
+    max_waiting: int = 8,
+    limit_s: float = 600.0,
+    config: EngineConfig = CONFIG,
+) -> None:
     async def run() -> None:
-        pool = InferencePool(CONFIG, workers)
+        pool = InferencePool(config, workers, max_waiting, limit_s)
         await pool.start()
         try:
             await scenario(pool)
@@ -124,7 +133,7 @@ def test_a_caller_who_leaves_the_line_is_not_served() -> None:
         assert len((await asyncio.wait_for(last, 30)).faces) == 1
         assert len((await first).faces) == 1
 
-    run_with_pool(scenario)
+    run_with_pool(scenario, max_waiting=200)
 
 
 def test_a_caller_who_leaves_a_worker_does_not_take_it_along() -> None:
@@ -138,12 +147,65 @@ def test_a_caller_who_leaves_a_worker_does_not_take_it_along() -> None:
     run_with_pool(scenario)
 
 
+def test_above_the_limit_of_the_line_a_photo_is_refused_at_once() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        analyses = [asyncio.ensure_future(pool.analyse(SLOW_PHOTO)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert pool.waiting == 2
+        with pytest.raises(BusyError, match="overloaded"):
+            await pool.analyse(PHOTO)
+        with pytest.raises(BusyError):
+            pool.check_room()
+        assert [len((await analysis).faces) for analysis in analyses] == [1, 1, 1]
+        pool.check_room()
+        assert pool.waiting == 0
+
+    run_with_pool(scenario, max_waiting=2)
+
+
+def test_who_leaves_the_line_makes_room() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        first = asyncio.ensure_future(pool.analyse(SLOW_PHOTO))
+        second = asyncio.ensure_future(pool.analyse(SLOW_PHOTO))
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            pool.check_room()
+        second.cancel()
+        await asyncio.wait([second])
+        pool.check_room()
+        assert len((await first).faces) == 1
+
+    run_with_pool(scenario, max_waiting=1)
+
+
+def test_a_photo_that_takes_too_long_costs_its_worker_and_the_next_one_is_analysed() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        with pytest.raises(AnalysisTooLongError):
+            await pool.analyse(jpeg(portrait("obama.jpg", height=2_000)))
+        # The next one waits for the new worker's networks; a photo without room for a face takes next to nothing.
+        assert (await pool.analyse(NO_PHOTO_OF_ANYBODY)).faces == ()
+        assert pool.ready_workers == 1
+
+    run_with_pool(scenario, limit_s=5.0)
+
+
+def test_a_worker_that_died_is_not_ready_until_another_one_is() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        assert pool.ready_workers == 1
+        kill_a_worker()
+        assert pool.ready_workers == 0
+        assert len((await pool.analyse(PHOTO)).faces) == 1
+        assert pool.ready_workers == 1
+
+    run_with_pool(scenario)
+
+
 def test_a_device_that_is_not_there_is_said_so() -> None:
     if device_status("reference", "cuda").available:
         pytest.skip("this dlib has CUDA and a GPU")
 
     async def scenario() -> None:
-        pool = InferencePool(EngineConfig("reference", "cuda", 0, 1_200_000, 25_000_000), workers=1)
+        pool = InferencePool(EngineConfig("reference", "cuda", 0, 1_200_000, 25_000_000), 1, 8, 600.0)
         with pytest.raises(DeviceUnavailableError, match="compiled without CUDA"):
             await pool.start()
 

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from face_api.errors import RefusalError
 from face_api.requests import (
     MAX_PARTS,
     AnalysisRequest,
@@ -10,7 +11,6 @@ from face_api.requests import (
     parse_enrollment,
     parse_form,
 )
-from face_api.services.photos import RefusalError
 from face_api.store import Profile
 
 BOUNDARY = "------------------------d74496d66958873e"

@@ -77,7 +77,7 @@ def test_an_empty_host_is_not_every_interface() -> None:
 
 def test_the_readme_lists_every_setting() -> None:
     listed = dict(re.findall(r"^\| `(FACE_API_\w+)` \| ([^|]+) \|", README.read_text(), re.MULTILINE))
-    depends_on_the_machine = {"data_dir", "inference_workers"}
+    depends_on_the_machine = {"data_dir", "inference_workers", "max_queue"}
     settings = load_settings()
     for name in Settings.model_fields:
         told = listed.pop(PREFIX + name.upper())
@@ -87,7 +87,7 @@ def test_the_readme_lists_every_setting() -> None:
                 ",".join(value)
                 if isinstance(value, tuple)
                 else f"{value:g}"
-                if name == "message_timeout_s"
+                if isinstance(value, float)
                 else str(value).lower()
             )
             assert told == expected, name

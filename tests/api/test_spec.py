@@ -17,7 +17,7 @@ from starlette.types import Message
 
 from face_api.app import create_app
 from face_api.settings import Settings
-from face_api.store import Caller, Store, StoreUnavailableError, open_configured
+from face_api.store import Added, Caller, Store, StoreUnavailableError, open_configured
 from face_api.store.audit import AuditEntry
 from face_api.store.enrollments import EnrollmentStore
 from face_engine.errors import ImageTruncatedError, InferenceError
@@ -27,6 +27,8 @@ from face_engine.types import Analysis
 from support.fakes import FakeAnalyser, face
 from support.store import enroll as put
 from support.store import references_of, rows
+
+LOCAL = "http://127.0.0.1"
 
 FIELDS = {"company": "withmind", "id": "tamy"}
 SIZE_ERROR = {"result": {"message": "Fail", "reason": "img_size_err"}}
@@ -56,7 +58,7 @@ def analyser() -> FakeAnalyser:
 
 @pytest.fixture
 def client(tmp_path: Path, analyser: FakeAnalyser) -> Iterator[TestClient]:
-    with TestClient(create_app(Settings(data_dir=tmp_path), analyser)) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path), analyser), base_url=LOCAL) as client:
         yield client
 
 
@@ -181,25 +183,25 @@ def test_limits_are_settings(tmp_path: Path, analyser: FakeAnalyser) -> None:
     settings = Settings(
         data_dir=tmp_path, min_image_bytes=0, max_image_bytes=10, max_message_bytes=1000, image_types=("png",)
     )
-    with TestClient(create_app(settings, analyser)) as client:
+    with TestClient(create_app(settings, analyser), base_url=LOCAL) as client:
         check(enroll(client, TAMY[:10]), TYPE_ERROR, "image_type_unsupported")
         check(enroll(client, b"\x89PNG\r\n\x1a\n123"), SIZE_ERROR, "image_too_large")
         check(enroll(client, bytes(1000)), SIZE_ERROR, "message_too_large")
 
 
 def test_the_tolerance_is_a_setting(tmp_path: Path, analyser: FakeAnalyser) -> None:
-    with TestClient(create_app(Settings(data_dir=tmp_path, tolerance=0.4), analyser)) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path, tolerance=0.4), analyser), base_url=LOCAL) as client:
         enroll(client, TAMY)
         check(analyse(client, TAMY_AGAIN), {"result": {"person_1": "dismatch"}}, "compared")
 
 
 def test_references_of_another_encoder_give_no_verdict(tmp_path: Path, analyser: FakeAnalyser) -> None:
-    with TestClient(create_app(Settings(data_dir=tmp_path), analyser)) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path), analyser), base_url=LOCAL) as client:
         enroll(client, TAMY)
     later = FakeAnalyser()
     later.encoder_id = "fake/2"
     later.plant(TAMY, face(0.0, encoder_id="fake/2"))
-    with TestClient(create_app(Settings(data_dir=tmp_path), later)) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path), later), base_url=LOCAL) as client:
         check(analyse(client, TAMY), FAIL, "references_outdated")
         check(enroll(client, TAMY), SUCCESS, "enrolled")
         check(analyse(client, TAMY), {"result": {"person_1": "match"}}, "compared")
@@ -261,8 +263,11 @@ def test_nothing_of_the_form_is_logged(client: TestClient, caplog: pytest.LogCap
     caplog.set_level("DEBUG")
     enroll(client, TAMY)
     analyse(client, TAMY, id="secretid", company="secretcompany")
-    assert "reason=enrolled" in caplog.text
-    assert "secret" not in caplog.text
+    assert [vars(record)["reason"] for record in caplog.records if record.message == "request"] == [
+        "enrolled",
+        "user_unregistered",
+    ]
+    assert "secret" not in str([vars(record) for record in caplog.records])
 
 
 class HeldAnalyser(FakeAnalyser):
@@ -293,7 +298,7 @@ def test_above_the_in_flight_limit_the_answer_is_503_at_once(tmp_path: Path) -> 
         transport = httpx2.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+            httpx2.AsyncClient(transport=transport, base_url=LOCAL) as client,
         ):
 
             async def send(user: str) -> Response:
@@ -316,7 +321,7 @@ def test_above_the_in_flight_limit_the_answer_is_503_at_once(tmp_path: Path) -> 
 
 async def enroll_and_leave(app: Starlette, leave: asyncio.Event) -> list[Message]:
     """Post TAMY's enrollment straight into the application; the caller is gone once `leave` is set."""
-    request = httpx2.Request("POST", "http://test/enrollment_img/", data=FIELDS, files={"image": ("i.jpg", TAMY)})
+    request = httpx2.Request("POST", f"{LOCAL}/enrollment_img/", data=FIELDS, files={"image": ("i.jpg", TAMY)})
     messages: list[Message] = [{"type": "http.request", "body": request.read(), "more_body": False}]
     answers: list[Message] = []
 
@@ -372,7 +377,7 @@ def test_what_is_being_stored_when_the_caller_leaves_is_told_truly(
     writing, left = threading.Event(), threading.Event()
     add = EnrollmentStore.add
 
-    def slowly(*arguments: Any) -> str:
+    def slowly(*arguments: Any) -> Added:
         writing.set()
         assert left.wait(30)
         return add(*arguments)
@@ -403,7 +408,7 @@ def test_who_is_erased_while_a_photo_is_analysed_is_not_matched(tmp_path: Path, 
         transport = httpx2.ASGITransport(app)
         async with (
             app.router.lifespan_context(app),
-            httpx2.AsyncClient(transport=transport, base_url="http://test") as client,
+            httpx2.AsyncClient(transport=transport, base_url=LOCAL) as client,
         ):
             with opened(tmp_path) as store:
                 put(store, 1, encoder_id=held.encoder_id)
@@ -588,7 +593,7 @@ def test_the_chip_is_kept_or_not_as_the_setting_says(tmp_path: Path, keep: Any) 
     shown.chip[:] = np.random.default_rng(5).integers(0, 256, shown.chip.shape, dtype=np.uint8)
     analyser = FakeAnalyser()
     analyser.plant(TAMY, shown)
-    with TestClient(create_app(Settings(data_dir=tmp_path, keep_images=keep), analyser)) as client:
+    with TestClient(create_app(Settings(data_dir=tmp_path, keep_images=keep), analyser), base_url=LOCAL) as client:
         check(enroll(client, TAMY), SUCCESS, "enrolled")
     with opened(tmp_path) as store:
         details = store.directory.user(Caller("test"), "withmind", "tamy")

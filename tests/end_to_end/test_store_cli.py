@@ -76,7 +76,7 @@ def enroll(store: Store, company: str, user: str, photos: int = 1, *, chip: bool
 def test_an_operators_day(operator: Operator, tmp_path: Path) -> None:
     problem = "there is no database" if operator.url is None else "has no schema yet: run `face-api migrate`"
     operator("list").expect_refusal(problem)
-    assert operator("migrate").expect() == "the schema is 0002\n"
+    assert operator("migrate").expect() == "the schema is 0003\n"
     assert stat.S_IMODE((operator.data_dir / "face.keys").stat().st_mode) == 0o600
     with closing(open_directly(operator.data_dir, operator.url)) as store:
         for user in ("user1", "user2", "user3"):
@@ -103,7 +103,7 @@ def test_an_operators_day(operator: Operator, tmp_path: Path) -> None:
     assert (refused.expect(1), refused.err.endswith("Aborted!\n")) == ("", True)
     erased = operator("erase", "acme", "user1", typed="y\n")
     receipt: dict[str, Any] = json.loads(erased.expect())
-    removed = {"companies": 0, "users": 1, "references": 2, "chips": 2, "events": 2, "api_keys": 0}
+    removed = {"companies": 0, "users": 1, "references": 2, "chips": 2, "events": 2, "api_keys": 0, "answers": 0}
     assert (receipt["company"], receipt["user"], receipt["removed"]) == ("acme", "user1", removed)
     assert receipt["overwritten"] is (operator.url is None)
     assert ("`face-api compact` removes them" in erased.err) is (operator.url is not None)

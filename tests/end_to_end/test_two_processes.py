@@ -184,7 +184,7 @@ def test_a_rotation_does_not_end_before_what_is_sealed_with_the_former_key(
         assert keys.asked.wait(10)
         rotated = face_api("rotate", "--data-dir", tmp_path, **where)
         keys.go_on.set()
-        assert enrolled.result() == "enrolled"
+        assert enrolled.result().outcome == "enrolled"
         left = store.resealer.former_keys(KeyFile(tmp_path / "face.keys").current())
     # Either it says that it has to be run again, or there is nothing left for the former key to open.
     assert rotated.status == 1 or left == [], (rotated, left)

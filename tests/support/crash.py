@@ -19,7 +19,7 @@ START_S = 2.0
 EARLY_SHARE = 0.15
 BACKENDS_TIMEOUT_S = 30.0
 
-_UNEASY = re.compile(r" (WARNING|ERROR|CRITICAL) |Traceback")
+_UNEASY = re.compile(r'"level": "(WARNING|ERROR|CRITICAL)"|Traceback')
 
 
 def survive_crashes(data_dir: Path, seed: int, rounds: int, database_url: str | None = None) -> Ledger:

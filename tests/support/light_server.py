@@ -4,9 +4,9 @@ Its photos name the person they show: `light_photo`.
 """
 
 import argparse
-import logging
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,13 @@ import anyio
 import numpy as np
 import numpy.typing as npt
 
-from face_engine.types import TEMPLATE_SIZE, Analysis, Box, Chip, Face, Template, Vector
+from face_engine.types import TEMPLATE_SIZE, Analysis, Box, Chip, Face, Quality, Template, Vector
+from support.fakes import IdleAnalyser
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from face_api.settings import Settings
     from face_engine.search import Scope
 
 EXIT_STARTUP = 3
@@ -40,8 +44,8 @@ def light_photo(person: int, number: int, size: int = 300_000) -> bytes:
     return photo.ljust(size, b"\0")
 
 
-class LightAnalyser:
-    """Sees the one face that a `light_photo` names, and none in any other file. It takes `delay_s` for a photo."""
+class LightAnalyser(IdleAnalyser):
+    """Sees what `light_analysis` does, in all photos at a time. It takes `delay_s` for a photo."""
 
     runtime = "light"
     encoder_id = ENCODER_ID
@@ -51,9 +55,14 @@ class LightAnalyser:
 
     async def analyse(self, image_bytes: bytes, scope: "Scope" = "every_face") -> Analysis:
         await anyio.sleep(self._delay_s)
-        mark = _MARK.match(image_bytes)
-        faces = (light_face(int(mark[1]), int(mark[2])),) if mark else ()
-        return Analysis(640, 480, faces, {"decode": 1.0, "detect": 2.0, "align": 1.0, "encode": 1.0})
+        return light_analysis(image_bytes)
+
+
+def light_analysis(image_bytes: bytes) -> Analysis:
+    """Return what is seen in any file: the one face that a `light_photo` names, or none."""
+    mark = _MARK.match(image_bytes)
+    faces = (light_face(int(mark[1]), int(mark[2])),) if mark else ()
+    return Analysis(640, 480, faces, {"decode": 1.0, "detect": 2.0, "align": 1.0, "encode": 1.0})
 
 
 def light_face(person: int, number: int) -> Face:
@@ -61,7 +70,8 @@ def light_face(person: int, number: int) -> Face:
     left, top = 100 + number % 300, 100 + number % 200
     landmarks = np.array([[80, 35], [65, 35], [20, 35], [35, 35], [50, 65]], np.int32) + np.array([left, top], np.int32)
     template = Template(_vector(person, number), ENCODER_ID)
-    return Face(Box(left, top, left + 99, top + 99), 1.0, landmarks, _chip(person, number), template)
+    quality = Quality(size=150.0, sharpness=1.0, brightness=0.5, turn=0.0, inside=1.0, reasons=())
+    return Face(Box(left, top, left + 99, top + 99), 1.0, landmarks, _chip(person, number), template, quality)
 
 
 def _vector(person: int, number: int) -> Vector:
@@ -91,21 +101,34 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds that the analysis of a photo takes")
+    parser.add_argument("--pool", action="store_true", help="one photo a worker at a time, as the service does it")
     arguments = parser.parse_args()
-    sys.exit(0 if serve(arguments.port, arguments.data_dir, arguments.delay) else EXIT_STARTUP)
+    sys.exit(0 if serve(arguments.port, arguments.data_dir, arguments.delay, arguments.pool) else EXIT_STARTUP)
 
 
-def serve(port: int, data_dir: Path, delay_s: float) -> bool:
-    """What `face-api serve` does, with LightAnalyser; tell whether it could start."""
-    from face_api.app import create_app  # noqa: PLC0415 - unit tests import this module for its analyser
+def serve(port: int, data_dir: Path, delay_s: float, pool: bool) -> bool:
+    """What `face-api serve` does, without networks; tell whether it could start."""
+    from face_api import logs  # noqa: PLC0415 - unit tests import this module for its analyser
     from face_api.cli.common import plain_errors, read_settings  # noqa: PLC0415
     from face_api.server import run  # noqa: PLC0415
+    from face_api.store import open_configured  # noqa: PLC0415
 
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     settings = read_settings(port=port, data_dir=data_dir)
+    logs.configure(settings.log_format)
     with plain_errors():
-        app = create_app(settings, LightAnalyser(delay_s))
-    return run(app, settings)
+        if settings.workers > 1:
+            open_configured(settings).close()
+        return run(partial(build, settings, delay_s, pool), settings)
+
+
+def build(settings: "Settings", delay_s: float, pool: bool) -> "Starlette":
+    if pool:
+        from support.light_pool import build_with_pool  # noqa: PLC0415 - unit tests import this module for its analyser
+
+        return build_with_pool(settings, delay_s)
+    from face_api.app import create_app  # noqa: PLC0415
+
+    return create_app(settings, LightAnalyser(delay_s))
 
 
 if __name__ == "__main__":

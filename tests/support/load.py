@@ -28,7 +28,7 @@ from support.server import Server
 LIMIT = 3
 """References per user: so few that they retire."""
 
-LIGHT_SETTINGS: dict[str, object] = {"min_image_bytes": 0, "references_per_user": LIMIT}
+LIGHT_SETTINGS: dict[str, object] = {"min_image_bytes": 0, "references_per_user": LIMIT, "limit_per_user": "none"}
 PHOTO_BYTES = 2_000
 
 SUCCESS = {"result": "Success"}

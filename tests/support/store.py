@@ -39,7 +39,7 @@ def enroll(
 ) -> Enrolled:
     """Enroll photo `number` with template `number`."""
     enrollment = photo(number, user, company, profile)
-    return store.enrollments.add(CALLER, enrollment, template(number, encoder_id), chip, limit, {"total": 1.5})
+    return store.enrollments.add(CALLER, enrollment, template(number, encoder_id), chip, limit, {"total": 1.5}).outcome
 
 
 def references_of(store: Store, company: str, user: str) -> tuple[Template, ...]:

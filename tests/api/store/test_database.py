@@ -5,13 +5,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 
 import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.exc import IntegrityError
 
-from face_api.store import Database, KeyFile, Store, StoreUnavailableError, open_store, parse_url, sqlite_url
+from face_api.store import Database, KeyFile, Receipt, Store, StoreUnavailableError, open_store, parse_url, sqlite_url
 from face_api.store import database as database_module
 from face_api.store.database import DATABASE_NAME, describe
 from support.postgres import Postgres
@@ -202,6 +202,131 @@ def test_a_statement_that_takes_too_long_is_ended_but_not_in_maintenance(
             assert session.execute(text("SELECT 1")).scalar_one() == 1
     with closing(Database(database_url, patient=True)) as patient, patient.reading() as session:
         session.execute(text("SELECT pg_sleep(0.5)"))
+
+
+def test_a_database_that_answers_is_told_from_one_that_does_not(
+    store: Store, database_url: URL, tmp_path: Path
+) -> None:
+    store.database.ping()
+    assert store.audit.verify().sequence == 0
+    if store.database.is_sqlite:
+        (tmp_path / DATABASE_NAME).write_bytes(b"this is no database at all" * 100)
+        away = sqlite_url(tmp_path)
+    else:
+        away = database_url.set(port=1)
+    with closing(Database(away)) as database, pytest.raises(StoreUnavailableError):
+        database.ping()
+
+
+@only_sqlite
+def test_a_database_answers_while_somebody_writes(store: Store) -> None:
+    with store.database.writing() as session:
+        session.execute(text("UPDATE audit_head SET sequence = sequence"))
+        store.database.ping()
+
+
+class Compactions:
+    """Counts a database's compactions. The first one waits until it may go on; one may be told to fail."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._compact = Database.compact
+        self._turn = Lock()
+        self.waiting = 0
+        self.begun_at: list[int] = []
+        """Where the audit trail ended then."""
+        self.go_on = Event()
+        self.failing = 0
+        """The number of the one that fails, from 1 on."""
+
+    def compact(self) -> bool:
+        self.begun_at.append(self._store.audit.end().sequence)
+        number = len(self.begun_at)
+        if number == 1:
+            assert self.go_on.wait(30)
+        if number == self.failing:
+            raise StoreUnavailableError("disk full")
+        return self._compact(self._store.database)
+
+    def __enter__(self) -> None:
+        """In place of the lock on compacting: so it is known who waits."""
+        self.waiting += 1
+        self._turn.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.release()
+
+    def begin_with(self, erasures: int) -> None:
+        """Let the first one go on when so many erasures wait, itself among them."""
+        deadline = time.monotonic() + 30
+        while self.waiting < erasures:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        self.go_on.set()
+
+
+@pytest.fixture
+def compactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> Compactions:
+    counted = Compactions(store)
+    monkeypatch.setattr(Database, "compact", counted.compact)
+    monkeypatch.setattr(store.database, "_scrubbing", counted)
+    return counted
+
+
+def erase_at_once(store: Store, compactions: Compactions, users: list[str]) -> list[Receipt]:
+    """Erase users in a thread each; each but one waits for the first compaction, which began before their erasures."""
+
+    def erase(user: str) -> Receipt:
+        receipt = store.eraser.erase_user(CALLER, "withmind", user)
+        assert receipt is not None
+        return receipt
+
+    for number, user in enumerate(users):
+        enroll(store, number, user=user)
+    with ThreadPoolExecutor(len(users)) as pool:
+        erasures = [pool.submit(erase, user) for user in users]
+        compactions.begin_with(len(users))
+        return [erasure.result() for erasure in erasures]
+
+
+@only_sqlite
+def test_erasures_that_wait_share_a_compaction_that_began_after_them(store: Store, compactions: Compactions) -> None:
+    receipts = erase_at_once(store, compactions, [f"user{number}" for number in range(8)])
+    assert all(receipt.overwritten for receipt in receipts)
+    first, second = compactions.begun_at
+    entries = sorted(receipt.audit_entry.sequence for receipt in receipts)
+    # The first one can have overwritten what was erased by then; only another one the rest.
+    assert first < entries[-1] == second
+    assert store.eraser.erase_user(CALLER, "withmind", "user0") is None
+    assert enroll(store, 9) == "enrolled"
+    assert store.eraser.erase_user(CALLER, "withmind", "tamy")
+    assert len(compactions.begun_at) == 3
+
+
+@only_sqlite
+def test_a_compaction_that_began_before_an_erasure_has_not_overwritten_it(
+    store: Store, compactions: Compactions
+) -> None:
+    for _ in range(3):
+        compactions.begun_at.clear()
+        compactions.go_on.clear()
+        compactions.waiting = 0
+        receipts = erase_at_once(store, compactions, ["tamy", "joe"])
+        assert all(receipt.overwritten for receipt in receipts)
+        assert len(compactions.begun_at) == 2
+        assert compactions.begun_at[-1] == max(receipt.audit_entry.sequence for receipt in receipts)
+
+
+@only_sqlite
+def test_erasures_that_share_a_compaction_share_its_failure(store: Store, compactions: Compactions) -> None:
+    compactions.failing = 2
+    receipts = erase_at_once(store, compactions, ["tamy", "joe", "ann"])
+    assert sorted(receipt.overwritten for receipt in receipts) == [False, False, True]
+    assert len(compactions.begun_at) == 2
+    enroll(store, 1)
+    receipt = store.eraser.erase_user(CALLER, "withmind", "tamy")
+    assert receipt is not None
+    assert receipt.overwritten
 
 
 def test_errors_do_not_repeat_the_values_of_a_row(store: Store) -> None:

@@ -123,10 +123,43 @@ def test_companies_by_pages(store: Store) -> None:
     assert store.directory.companies(CALLER, "", 9).next_after is None
 
 
+def test_a_company_with_the_number_of_its_users(store: Store) -> None:
+    for number, user in enumerate(("tamy", "joe", "tamy")):
+        enroll(store, number, user=user)
+    enroll(store, 1, company="other")
+    found = store.directory.company(CALLER, "withmind")
+    assert found is not None
+    (listed,) = [company for company in store.directory.companies(CALLER).items if company.name == "withmind"]
+    assert (found.name, found.created_at, found.users) == ("withmind", listed.created_at, 2)
+    store.eraser.erase_user(CALLER, "withmind", "tamy")
+    store.eraser.erase_user(CALLER, "withmind", "joe")
+    emptied = store.directory.company(CALLER, "withmind")
+    assert emptied is not None
+    assert emptied.users == 0
+
+
+def test_one_reference_of_a_user(store: Store) -> None:
+    enroll(store, 1, chip=chip_png(1))
+    enroll(store, 2, encoder_id="e2")
+    enroll(store, 3, user="joe")
+    tamy, joe = (store.directory.user(CALLER, "withmind", user) for user in ("tamy", "joe"))
+    assert tamy is not None
+    assert joe is not None
+    for expected in tamy.references:
+        assert store.directory.reference(CALLER, "withmind", "tamy", expected.id) == expected
+        assert store.directory.reference(CALLER, "withmind", "joe", expected.id) is None
+    assert store.directory.reference(CALLER, "withmind", "tamy", joe.references[0].id) is None
+    assert store.directory.reference(CALLER, "withmind", "tamy", 999) is None
+
+
 def test_who_is_not_registered_is_nobody(store: Store) -> None:
     assert store.directory.companies(CALLER).items == []
     enroll(store, 1, chip=chip_png(1))
     before = store.audit.verify().sequence
+    assert store.directory.company(CALLER, "other") is None
+    assert store.directory.reference(CALLER, "withmind", "other", 1) is None
+    assert store.directory.reference(CALLER, "other", "tamy", 1) is None
+    assert store.directory.reference(CALLER, "withmind", "tamy", 999) is None
     assert store.directory.users(CALLER, "other") is None
     assert store.directory.user(CALLER, "withmind", "other") is None
     assert store.directory.user(CALLER, "other", "tamy") is None
@@ -172,15 +205,21 @@ def test_each_look_is_in_the_audit_trail(store: Store) -> None:
     details = store.directory.user(caller, "withmind", "tamy")
     assert details is not None
     store.directory.chip(caller, "withmind", "tamy", details.references[0].id)
+    store.directory.company(caller, "withmind")
+    store.directory.reference(caller, "withmind", "tamy", details.references[0].id)
     entries = list(store.audit.entries(after=1))
     assert [(entry.action, entry.company, entry.user) for entry in entries] == [
         ("list", None, None),
         ("list", "withmind", None),
         ("view", "withmind", "tamy"),
         ("view", "withmind", "tamy"),
+        ("view", "withmind", None),
+        ("view", "withmind", "tamy"),
     ]
     assert {(entry.actor, entry.request_id) for entry in entries} == {("cli:root", "request-7")}
     assert entries[3].details["chip"] is True
+    assert entries[4].details == {"users": 1}
+    assert entries[5].details == {"reference": details.references[0].id}
     store.audit.verify()
 
 
@@ -190,6 +229,8 @@ def test_what_cannot_be_entered_is_not_shown(store: Store) -> None:
     rows(store, "DELETE FROM audit_head")
     for look in (
         lambda: store.directory.companies(CALLER),
+        lambda: store.directory.company(CALLER, "withmind"),
+        lambda: store.directory.reference(CALLER, "withmind", "tamy", reference),
         lambda: store.directory.users(CALLER, "withmind"),
         lambda: store.directory.user(CALLER, "withmind", "tamy"),
         lambda: store.directory.chip(CALLER, "withmind", "tamy", reference),

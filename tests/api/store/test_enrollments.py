@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import URL
 
 from face_api.store import (
+    Added,
+    Caller,
     Enrollment,
     KeyFile,
     Profile,
@@ -81,7 +83,7 @@ def test_a_lowered_limit_retires_all_that_are_too_many(store: Store) -> None:
 def test_the_same_photo_again_adds_nothing(store: Store) -> None:
     assert enroll(store, 1) == "enrolled"
     again = store.enrollments.add(CALLER, photo(1), template(9), None, 5, {})
-    assert again == "already_enrolled"
+    assert again.outcome == "already_enrolled"
     assert vectors(store) == [template(1).vector.tolist()]
 
 
@@ -113,6 +115,154 @@ def test_a_repetition_is_known_and_updates_the_profile(store: Store) -> None:
     assert not store.enrollments.note_repetition(CALLER, photo(1, company="other"), "e1")
     assert rows(store, "SELECT gender, age FROM users") == [(1, 31)]
     assert rows(store, "SELECT reason FROM analysis_events ORDER BY id") == [("enrolled",), ("already_enrolled",)]
+
+
+def ids(store: Store, user: str = "tamy") -> tuple[int, ...]:
+    references = store.enrollments.references("withmind", user)
+    return () if references is None else references.ids
+
+
+def test_an_enrollment_tells_which_reference_the_photo_is(store: Store) -> None:
+    first = store.enrollments.add(CALLER, photo(1), template(1), None, 5, {})
+    second = store.enrollments.add(CALLER, photo(2), template(2), None, 5, {})
+    assert (first.outcome, second.outcome) == ("enrolled", "enrolled")
+    assert ids(store) == (first.reference_id, second.reference_id)
+    assert store.enrollments.add(CALLER, photo(1), template(9), None, 5, {}) == Added(
+        "already_enrolled", first.reference_id
+    )
+    assert store.enrollments.note_repetition(CALLER, photo(2), "e1") == second.reference_id
+    assert store.enrollments.note_repetition(CALLER, photo(3), "e1") is None
+    replaced = store.enrollments.add(CALLER, photo(1), template(1, "e2"), None, 5, {})
+    assert replaced.outcome == "enrolled"
+    assert ids(store) == (second.reference_id, replaced.reference_id)
+    assert store.enrollments.note_repetition(CALLER, photo(1), "e1") is None
+    assert store.enrollments.note_repetition(CALLER, photo(1), "e2") == replaced.reference_id
+
+
+def test_references_have_ids_in_the_order_of_the_templates(store: Store) -> None:
+    for number, encoder_id in enumerate(("e1", "e2", "e1", "e3")):
+        enroll(store, number, encoder_id=encoder_id)
+    references = store.enrollments.references("withmind", "tamy")
+    assert references is not None
+    assert list(zip(references.ids, (found.encoder_id for found in references.templates), strict=True)) == rows(
+        store, "SELECT id, encoder_id FROM face_references ORDER BY id"
+    )
+    of_one = references.made_by("e1")
+    assert (of_one.user, of_one.user_token) == (references.user, references.user_token)
+    assert of_one.ids == (references.ids[0], references.ids[2])
+    assert [found.vector.tolist() for found in of_one.templates] == [template(n).vector.tolist() for n in (0, 2)]
+    of_none = references.made_by("e9")
+    assert (of_none.ids, of_none.templates) == ((), ())
+
+
+def test_one_reference_is_removed_and_the_others_stay(store: Store) -> None:
+    for number in range(3):
+        enroll(store, number, chip=chip_png(number))
+    enroll(store, 1, user="joe", chip=chip_png(1))
+    first, second, third = ids(store)
+    assert store.enrollments.remove(CALLER, "withmind", "tamy", second)
+    assert ids(store) == (first, third)
+    assert vectors(store) == [template(number).vector.tolist() for number in (0, 2)]
+    assert store.directory.chip(CALLER, "withmind", "tamy", second) is None
+    assert store.directory.chip(CALLER, "withmind", "joe", *ids(store, "joe")) == chip_png(1)
+    assert not store.enrollments.remove(CALLER, "withmind", "tamy", second)
+    # The photo is new again.
+    assert store.enrollments.note_repetition(CALLER, photo(1), "e1") is None
+    assert enroll(store, 1) == "enrolled"
+    assert len(ids(store)) == 3
+
+
+def test_a_user_stays_without_a_reference(store: Store) -> None:
+    enroll(store, 1)
+    store.enrollments.remove(CALLER, "withmind", "tamy", *ids(store))
+    assert store.enrollments.references("withmind", "tamy") is None
+    details = store.directory.user(CALLER, "withmind", "tamy")
+    assert details is not None
+    assert (list(details.references), details.profile) == ([], PROFILE)
+    assert rows(store, "SELECT count(*) FROM analysis_events WHERE user_id IS NOT NULL") == [(1,)]
+    enroll(store, 2, profile=Profile())
+    assert rows(store, "SELECT count(*), min(gender), min(age) FROM users") == [(1, PROFILE.gender, PROFILE.age)]
+    store.enrollments.remove(CALLER, "withmind", "tamy", *ids(store))
+    receipt = store.eraser.erase_user(CALLER, "withmind", "tamy")
+    assert receipt is not None
+    assert (receipt.removed.users, receipt.removed.references) == (1, 0)
+
+
+def test_only_the_users_own_references_are_removed_and_each_removal_is_an_entry(store: Store) -> None:
+    enroll(store, 1)
+    enroll(store, 2)
+    enroll(store, 1, user="joe")
+    enroll(store, 1, company="other")
+    before = store.audit.verify()
+    (joes,), (mine, _) = ids(store, "joe"), ids(store)
+    for company, user, reference_id in (
+        ("withmind", "tamy", joes),
+        ("withmind", "joe", mine),
+        ("other", "tamy", mine),
+        ("withmind", "nobody", mine),
+        ("nobody", "tamy", mine),
+        ("withmind", "tamy", 999),
+        ("withmind", "tamy", 0),
+        ("withmind", "tamy", -mine),
+    ):
+        assert not store.enrollments.remove(CALLER, company, user, reference_id)
+    assert store.audit.verify() == before
+    assert rows(store, "SELECT count(*) FROM face_references") == [(4,)]
+    assert store.enrollments.remove(Caller("key1", "request-5"), "withmind", "tamy", mine)
+    (entry,) = store.audit.entries(before.sequence)
+    assert (entry.actor, entry.action, entry.request_id) == ("key1", "remove", "request-5")
+    assert (entry.company, entry.user, entry.details) == ("withmind", "tamy", {"reference": mine})
+    store.audit.verify()
+
+
+def test_a_removal_without_an_entry_removes_nothing(store: Store) -> None:
+    enroll(store, 1)
+    rows(store, "UPDATE audit_head SET sequence = sequence + 1")
+    with pytest.raises(StoreDamagedError, match="head was changed"):
+        store.enrollments.remove(CALLER, "withmind", "tamy", *ids(store))
+    assert len(ids(store)) == 1
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_bytes_of_a_removed_reference_are_zeroed(store: Store) -> None:
+    for number in range(3):
+        enroll(store, number, chip=chip_png(number))
+    sealed = rows(store, "SELECT template, photo_digest, chip FROM face_references ORDER BY id")
+    store.enrollments.remove(CALLER, "withmind", "tamy", ids(store)[1])
+    rows(store, "PRAGMA wal_checkpoint(TRUNCATE)")
+    raw = raw_bytes(store)
+    assert left_of([value[2 + len("k01234567") :] for value in sealed[1]], raw) == 0
+    for kept in (sealed[0], sealed[2]):
+        assert left_of(kept, raw) > 0
+
+
+def test_removing_while_others_enroll_and_erase(store: Store, database_url: URL, keys: KeyFile) -> None:
+    removed: list[int] = []
+
+    def work(number: int) -> str:
+        for step in range(25):
+            user = f"user{step % 3}"
+            if number == 0:
+                store.eraser.erase_user(CALLER, "withmind", f"user{step % 2}")
+            elif number % 2:
+                enroll(second, 100 * number + step, user=user, limit=4)
+            else:
+                removed.extend(
+                    reference
+                    for reference in ids(store, user)
+                    if store.enrollments.remove(CALLER, "withmind", user, reference)
+                )
+        return "done"
+
+    enroll(store, 1, user="user2")  # whom nobody erases
+    with closing(open_store(database_url, keys)) as second:
+        assert at_once(5, work) == ["done"] * 5
+    assert removed
+    entries = [entry.details["reference"] for entry in store.audit.entries() if entry.action == "remove"]
+    assert sorted(entries) == sorted(removed)
+    orphans = "SELECT count(*) FROM face_references WHERE user_id NOT IN (SELECT id FROM users)"
+    assert rows(store, orphans) == [(0,)]
+    store.audit.verify()
 
 
 def test_what_is_not_told_stays_known(store: Store) -> None:

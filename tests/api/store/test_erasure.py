@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 
 from face_api.store import (
     Caller,
+    Claim,
     Enrollment,
     KeyFile,
     Outcome,
@@ -100,6 +101,13 @@ def event(store: Store, company: str, user: str) -> None:
     store.events.record(CALLER, company, user, Outcome("analyse", "no_face"))
 
 
+def keep_answer(store: Store, key: str, company: str, user: str | None) -> None:
+    """Answer a request with an Idempotency-Key, with the names in the answer."""
+    claim = store.idempotency.claim("actor", key, b"asked")
+    assert isinstance(claim, Claim)
+    store.idempotency.complete(claim, 201, f"{company} {user}".encode(), company, user)
+
+
 def test_a_receipt_says_what_was_removed_how_many_and_when(store: Store) -> None:
     enroll(store, 1, chip=chip_png(1))
     enroll(store, 2)
@@ -112,7 +120,7 @@ def test_a_receipt_says_what_was_removed_how_many_and_when(store: Store) -> None
     assert (receipt.company, receipt.user) == ("withmind", "tamy")
     removed = receipt.removed
     assert (removed.companies, removed.users, removed.references, removed.chips) == (0, 1, 3, 2)
-    assert (removed.events, removed.api_keys) == (4, 0)  # three enrollments, an analysis
+    assert (removed.events, removed.api_keys, removed.answers) == (4, 0, 0)  # three enrollments, an analysis
     assert receipt.overwritten is store.database.is_sqlite
     assert store.audit.verify(receipt.audit_entry) == receipt.audit_entry
     *_, entry = store.audit.entries()
@@ -145,6 +153,7 @@ def test_nothing_of_a_user_is_left_in_any_table(store: Store) -> None:
     for number in range(2, 5):
         enroll(store, number, user=user, chip=chip_png(number))
     event(store, "withmind", user)
+    keep_answer(store, "key", "withmind", user)
     store.directory.user(CALLER, "withmind", user)
     ((user_id, token),) = rows(store, "SELECT id, token FROM users WHERE key = :key", key=user)
     receipt = store.eraser.erase_user(CALLER, "withmind", user)
@@ -165,19 +174,15 @@ def test_nothing_of_a_company_is_left_in_any_table(store: Store) -> None:
         enroll(store, number, user=f"user{number}", company=company, chip=chip_png(number))
     enroll(store, 9, company="other")
     event(store, company, "nobody")
-    key = {"key_id": "key1", "label": "till", "digest": b"d" * 32, "at": utc_now()}
     ((company_id, token),) = rows(store, "SELECT id, token FROM companies WHERE name = :name", name=company)
-    statement = (
-        "INSERT INTO api_keys (key_id, company_id, label, digest, created_at) VALUES (:key_id, :id, :label, :digest, "
-    )
-    moment = "'2026-01-01 00:00:00')" if store.database.is_sqlite else "now())"
-    del key["at"]
-    rows(store, statement + moment, id=company_id, **key)
+    store.api_keys.create(CALLER, company, f"the till of {company}")
+    keep_answer(store, "enrolled", company, "user1")
+    keep_answer(store, "nobody", company, None)
     receipt = store.eraser.erase_company(CALLER, company)
     assert receipt is not None
     removed = receipt.removed
     assert (removed.companies, removed.users, removed.references, removed.chips) == (1, 3, 3, 3)
-    assert (removed.events, removed.api_keys) == (4, 1)
+    assert (removed.events, removed.api_keys, removed.answers) == (4, 1, 2)
     for table, row in every_row(store):
         assert row.get("company_id") != company_id, (table, row)
         assert not (table == "companies" and row["id"] == company_id)
@@ -495,6 +500,7 @@ def test_enrolling_and_erasing_the_same_at_the_same_time(
 
         def analyse(number: int) -> None:
             event(second, "withmind", f"user{number % 2}")
+            keep_answer(second, f"key{number}", "withmind", f"user{number % 2}" if number % 3 else None)
 
         def erase(number: int) -> None:
             if erases_company:
@@ -512,7 +518,8 @@ def test_enrolling_and_erasing_the_same_at_the_same_time(
         store.eraser.erase_company(CALLER, "withmind")
         for table in ("companies", "users", "face_references"):
             assert rows(store, f"SELECT count(*) FROM {table}") == [(0,)], table  # noqa: S608 - our own
-        assert rows(store, "SELECT count(*) FROM analysis_events WHERE company_id IS NOT NULL") == [(0,)]
+        for table in ("analysis_events", "idempotent_requests"):
+            assert rows(store, f"SELECT count(*) FROM {table} WHERE company_id IS NOT NULL") == [(0,)]  # noqa: S608 - our own
         store.audit.verify()
 
 
@@ -522,6 +529,9 @@ def assert_no_orphans(store: Store) -> None:
         ("users", "company_id", "companies"),
         ("analysis_events", "user_id", "users"),
         ("analysis_events", "company_id", "companies"),
+        ("idempotent_requests", "user_id", "users"),
+        ("idempotent_requests", "company_id", "companies"),
+        ("api_keys", "company_id", "companies"),
     ):
         query = f"SELECT count(*) FROM {child} WHERE {column} IS NOT NULL AND {column} NOT IN (SELECT id FROM {parent})"  # noqa: S608 - our own
         assert rows(store, query) == [(0,)], (child, column)

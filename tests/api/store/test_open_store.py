@@ -19,7 +19,7 @@ from face_api.store import (
     open_store,
     sqlite_url,
 )
-from face_api.store.errors import KeyMissingError
+from face_api.store.errors import KeyMissingError, SchemaError
 from support.store import CALLER, enroll, references_of, rows
 
 OLD, NEW, OTHER = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -145,6 +145,31 @@ def test_a_reference_that_was_damaged_does_not_keep_the_service_from_starting(
 def test_a_sealed_audit_key_that_was_changed_is_refused(store: Store, database_url: URL, keys: KeyFile) -> None:
     rows(store, "UPDATE secrets SET value = :value", value=b"no sealed value")
     with pytest.raises((KeysError, StoreDamagedError)) as failure:
+        open_store(database_url, keys)
+    check_message(str(failure.value))
+
+
+@pytest.mark.parametrize("name", ["audit", "api_keys"])
+def test_a_key_of_the_databases_own_that_is_gone_is_not_made_anew(
+    store: Store, database_url: URL, keys: KeyFile, name: str
+) -> None:
+    secret = store.api_keys.create(CALLER, None).secret
+    ((key_id, value),) = rows(store, "SELECT key_id, value FROM secrets WHERE name = :name", name=name)
+    rows(store, "DELETE FROM secrets WHERE name = :name", name=name)
+    for migrate in (False, True):
+        with pytest.raises(SchemaError, match="is gone from the database: somebody removed it") as failure:
+            open_store(database_url, keys, migrate=migrate)
+        check_message(str(failure.value))
+    assert rows(store, "SELECT count(*) FROM secrets") == [(1,)]
+    put_back = "INSERT INTO secrets (name, key_id, value) VALUES (:name, :key_id, :value)"
+    rows(store, put_back, name=name, key_id=key_id, value=value)
+    with closing(open_store(database_url, keys)) as reopened:
+        assert reopened.api_keys.authenticate(secret) is not None
+
+
+def test_one_secret_in_the_place_of_another_is_refused(store: Store, database_url: URL, keys: KeyFile) -> None:
+    rows(store, "UPDATE secrets SET value = (SELECT value FROM secrets WHERE name = 'audit') WHERE name = 'api_keys'")
+    with pytest.raises(KeysError) as failure:
         open_store(database_url, keys)
     check_message(str(failure.value))
 
