@@ -22,17 +22,18 @@ from face_engine.types import TEMPLATE_SIZE, Template, Vector
 TEMPLATE_DTYPE = np.dtype("<f4")
 
 # Built once: that takes longer than to execute them.
+_COMPANIES, _USERS, _REFERENCES = table_of(Company), table_of(User), table_of(Reference)
 _TEMPLATES = (
-    select(col(User.token), col(Reference.id), col(Reference.encoder_id), col(Reference.template))
-    .join(User, col(User.id) == col(Reference.user_id))
-    .join(Company, col(Company.id) == col(User.company_id))
-    .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
-    .order_by(col(Reference.id))
+    select(_USERS.c.token, _REFERENCES.c.id, _REFERENCES.c.encoder_id, _REFERENCES.c.template)
+    .join_from(_REFERENCES, _USERS, _USERS.c.id == _REFERENCES.c.user_id)
+    .join(_COMPANIES, _COMPANIES.c.id == _USERS.c.company_id)
+    .where(_COMPANIES.c.name == bindparam("company"), _USERS.c.key == bindparam("user"))
+    .order_by(_REFERENCES.c.id)
 )
 _PHOTOS = (
-    select(col(Reference.id), col(Reference.encoder_id), col(Reference.photo_digest))
-    .where(col(Reference.user_id) == bindparam("user_id"))
-    .order_by(col(Reference.id))
+    select(_REFERENCES.c.id, _REFERENCES.c.encoder_id, _REFERENCES.c.photo_digest)
+    .where(_REFERENCES.c.user_id == bindparam("user_id"))
+    .order_by(_REFERENCES.c.id)
 )
 _INSERT = insert(table_of(Reference)).returning(table_of(Reference).c.id)
 
@@ -88,7 +89,7 @@ class EnrollmentStore:
     def references(self, company: str, user: str) -> References | None:
         """Return what a photo is compared with; None where there is no such user, or no reference."""
         with self._database.reading() as session:
-            rows = session.execute(_TEMPLATES, {"company": company, "user": user}).all()
+            rows = session.connection().execute(_TEMPLATES, {"company": company, "user": user}).all()
         if not rows:
             return None
         templates = tuple(
@@ -166,7 +167,7 @@ class EnrollmentStore:
     def _references(self, session: Session, person: Person, enrollment: Enrollment) -> list[_Known]:
         """Return the user's references, the oldest first."""
         known = []
-        for reference_id, encoder_id, sealed in session.execute(_PHOTOS, {"user_id": person.user_id}):
+        for reference_id, encoder_id, sealed in session.connection().execute(_PHOTOS, {"user_id": person.user_id}):
             digest = self._vault.open(sealed, "photo_digest", enrollment.company, enrollment.user, encoder_id)
             known.append(_Known(reference_id, encoder_id, hmac.compare_digest(digest, enrollment.photo_sha256)))
         return known

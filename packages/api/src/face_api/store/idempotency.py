@@ -159,7 +159,7 @@ class IdempotencyStore:
                 return removed
 
     def _insert(self, session: Session, claim: Claim, asked: bytes) -> bool:
-        return insert_new(
+        new_id = insert_new(
             session,
             IdempotentRequest,
             digest=claim.digest,
@@ -167,6 +167,7 @@ class IdempotencyStore:
             fingerprint=asked,
             created_at=utc_now(),
         )
+        return new_id is not None
 
     def _take_over(self, session: Session, row: Row[*tuple[Any, ...]], claim: Claim, asked: bytes) -> Claim | None:
         """Claim what is too old; None where there is an answer. Raises IdempotencyError."""

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
-from sqlalchemy import Select, bindparam, func, literal_column, select
+from sqlalchemy import Executable, Select, bindparam, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel, col
 
 from face_api.store.audit import Subject
 from face_api.store.errors import StoreUnavailableError
-from face_api.store.tables import Company, Reference, User, new_token, utc_now
+from face_api.store.tables import Company, Reference, User, new_token, table_of, utc_now
 from face_engine.types import Template
 
 _ATTEMPTS = 5
@@ -60,22 +61,27 @@ class References:
 
 # Built once: that takes longer than to execute them.
 
-_COMPANY = select(col(Company.id), col(Company.token)).where(col(Company.name) == bindparam("company"))
+_COMPANIES, _USERS = table_of(Company), table_of(User)
+_COMPANY = select(_COMPANIES.c.id, _COMPANIES.c.token).where(_COMPANIES.c.name == bindparam("company"))
 _USER = (
-    select(col(Company.id), col(Company.token), col(User.id), col(User.token))
-    .join(User, col(User.company_id) == col(Company.id))
-    .where(col(Company.name) == bindparam("company"), col(User.key) == bindparam("user"))
+    select(_COMPANIES.c.id, _COMPANIES.c.token, _USERS.c.id, _USERS.c.token)
+    .join_from(_COMPANIES, _USERS, _USERS.c.company_id == _COMPANIES.c.id)
+    .where(_COMPANIES.c.name == bindparam("company"), _USERS.c.key == bindparam("user"))
+)
+_ROW_OF_USER = (
+    select(_USERS.c.id, _USERS.c.token)
+    .where(_USERS.c.company_id == bindparam("company_id"), _USERS.c.key == bindparam("user"))
+    .with_for_update()
 )
 _NEXT_KEY = select(func.min(col(Reference.key_id))).where(col(Reference.key_id) > bindparam("key_id"))
-_COMPANY_HELD: dict[Hold, Select[int, str]] = {
+_COMPANY_HELD: dict[Hold, Select[Any, Any]] = {
     "nothing": _COMPANY,
     "existence": _COMPANY.with_for_update(read=True, key_share=True),
     "row": _COMPANY.with_for_update(),
 }
-_USER_HELD: dict[Hold, Select[int, str, int, str]] = {
+_USER_HELD: dict[Hold, Select[Any, Any, Any, Any]] = {
     "nothing": _USER,
     "existence": _USER.with_for_update(read=True, key_share=True),
-    "row": _USER.with_for_update(of=User),
 }
 
 
@@ -83,29 +89,38 @@ def find_user(session: Session, company: str, user: str, hold: Hold = "nothing")
     """Return both rows, or None where one of them is not there."""
     if hold == "row":
         # The company first, as in an erasure of all of it: what is entered for the user refers to both.
-        find_company(session, company, "existence")
-    row = session.execute(_USER_HELD[hold], {"company": company, "user": user}).one_or_none()
+        owner = find_company(session, company, "existence")
+        return None if owner is None else _hold_user(session, owner, user)
+    row = session.connection().execute(_USER_HELD[hold], {"company": company, "user": user}).one_or_none()
     return None if row is None else Person(*row)
 
 
 def find_company(session: Session, company: str, hold: Hold = "nothing") -> Person | None:
     """Return the company's row alone."""
-    row = session.execute(_COMPANY_HELD[hold], {"company": company}).one_or_none()
+    row = session.connection().execute(_COMPANY_HELD[hold], {"company": company}).one_or_none()
     return None if row is None else Person(*row, user_id=None, user_token=None)
 
 
 def find_or_make_user(session: Session, company: str, user: str) -> Person:
     """Return both rows, made where they are new, held against every change. Raises StoreUnavailableError."""
     for _ in range(_ATTEMPTS):
-        if person := find_user(session, company, user, hold="row"):
-            return person
         owner = find_company(session, company, hold="existence")
         # Somebody else may make the same rows at the same time, or remove them: then the next round sees theirs.
         if owner is None:
             insert_new(session, Company, name=company, **_fresh())
-        else:
-            insert_new(session, User, company_id=owner.company_id, key=user, **_fresh())
+            continue
+        if person := _hold_user(session, owner, user):
+            return person
+        fresh = _fresh()
+        user_id = insert_new(session, User, company_id=owner.company_id, key=user, **fresh)
+        if user_id is not None:
+            return Person(owner.company_id, owner.company_token, user_id, str(fresh["token"]))
     raise StoreUnavailableError("a new user could not be registered: somebody else keeps removing it")
+
+
+def _hold_user(session: Session, owner: Person, user: str) -> Person | None:
+    row = session.connection().execute(_ROW_OF_USER, {"company_id": owner.company_id, "user": user}).one_or_none()
+    return None if row is None else Person(owner.company_id, owner.company_token, *row)
 
 
 def keys_of_references(session: Session) -> Iterator[str]:
@@ -118,13 +133,19 @@ def keys_of_references(session: Session) -> Iterator[str]:
         yield key_id
 
 
-def insert_new(session: Session, table: type[SQLModel], **values: object) -> bool:
-    """Insert a row unless there is one of the same name, and tell whether it was inserted."""
+def insert_new(session: Session, table: type[SQLModel], **values: object) -> int | None:
+    """Insert a row unless there is one of the same name, and return its id; None: there is one."""
     connection = session.connection()
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
     # Not by rowcount: PostgreSQL's driver does not tell it here.
-    insert = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(literal_column("1"))
-    return connection.execute(insert).first() is not None
+    row = connection.execute(_insert_new(table, connection.dialect.name), values).first()
+    return None if row is None else int(row[0])
+
+
+@cache  # that takes longer than to execute it
+def _insert_new(table: type[SQLModel], dialect_name: str) -> Executable:
+    insert = (sqlite if dialect_name == "sqlite" else postgresql).insert(table)
+    statement: Executable = insert.on_conflict_do_nothing().returning(literal_column("id"))
+    return statement
 
 
 def _fresh() -> dict[str, object]:
