@@ -10,9 +10,11 @@ from starlette.testclient import TestClient
 
 from face_api.errors import BusyError
 from face_api.routes.v1 import Endpoint
+from face_api.routes.v1.turns import AT_ONCE_OF_ONE
 from face_api.settings import Settings
 from face_api.store import Added
 from face_api.store.enrollments import EnrollmentStore
+from face_api.store.statistics import Statistics
 from support.api import (
     EMPTY,
     ENROLLMENTS,
@@ -35,6 +37,7 @@ from support.api import (
     exchange,
     form_of,
     name_of,
+    new_key,
     opened,
     post,
     send,
@@ -225,6 +228,68 @@ def test_a_photo_for_which_there_is_no_room_any_more_is_no_attempt(tmp_path: Pat
         check_problem(send(client, VERIFICATIONS, TAMY), "overloaded", 503)
         assert send(client, VERIFICATIONS, TAMY).status_code == 200
         check_problem(send(client, VERIFICATIONS, TAMY), "too_many_attempts", 429)
+
+
+def test_one_company_leaves_room_for_the_others(tmp_path: Path) -> None:
+    app = app_of(tmp_path, auth="keys", max_in_flight=8)  # of which two are one company's
+    withminds, withminds_second, others = (new_key(tmp_path, company) for company in ("withmind", "withmind", "other"))
+    headers, form = form_of(TAMY)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            hang_up = asyncio.Event()
+            reading = asyncio.Semaphore(0)
+            slow = [
+                asyncio.create_task(
+                    exchange(app, "POST", path, withminds.headers, is_complete=False, leave=hang_up, reading=reading)
+                )
+                for path in (ENROLLMENTS, SPEC_PATHS[0])
+            ]
+            for _ in slow:
+                await reading.acquire()
+            for key in (withminds, withminds_second):
+                refused = await exchange(app, "POST", VERIFICATIONS, key.headers, is_complete=False)
+                check_unread(refused, "too_many_requests", 429)
+                assert refused.headers["retry-after"] == "1"
+            path = ENROLLMENTS.replace("withmind", "other")
+            assert (await exchange(app, "POST", path, headers | others.headers, [form])).status == 201
+            hang_up.set()
+            await asyncio.gather(*slow)
+            assert (await exchange(app, "POST", ENROLLMENTS, headers | withminds.headers, [form])).status == 201
+
+    asyncio.run(scenario())
+
+
+def test_who_looks_much_up_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_of(tmp_path, auth="keys", deadline_s=2.0)
+    withminds, others = new_key(tmp_path, "withmind"), new_key(tmp_path, "other")
+    headers, form = form_of(TAMY)
+    is_over, running = threading.Event(), []
+
+    def slowly(*_: object) -> list[Any]:
+        running.append(True)
+        assert is_over.wait(30)
+        return []
+
+    monkeypatch.setattr(Statistics, "summary", slowly)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            asked = [asyncio.create_task(exchange(app, "GET", "/v1/stats", withminds.headers)) for _ in range(50)]
+            await until(lambda: len(running) == AT_ONCE_OF_ONE)
+            path = ENROLLMENTS.replace("withmind", "other")
+            assert (await exchange(app, "POST", path, headers | others.headers, [form])).status == 201
+            assert (await exchange(app, "GET", "/v1/companies", others.headers)).status == 200
+            assert (await exchange(app, "POST", ENROLLMENTS, headers | withminds.headers, [form])).status == 201
+            assert (await exchange(app, "GET", "/readyz")).status == 200
+            await until(lambda: sum(task.done() for task in asked) == len(asked) - AT_ONCE_OF_ONE)
+            late = [task.result() for task in asked if task.done()]
+            assert {(answer.reason, answer.status) for answer in late} == {("deadline_exceeded", 503)}
+            is_over.set()
+            await asyncio.gather(*asked)
+            assert len(running) == AT_ONCE_OF_ONE
+
+    asyncio.run(scenario())
 
 
 # Failures.

@@ -1,17 +1,19 @@
 """How often a key may ask, and how often a user may be tried: limits of a day, which no test outlives."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from limits.storage import MemoryStorage
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from face_api.errors import TooManyError
-from face_api.limits import RETRY_S, AttemptLimits
+from face_api.limits import RETRY_S, SWEEP_S, AttemptLimits
 from face_api.settings import Settings, SettingsError
 from support import redis
 from support.api import (
@@ -289,3 +291,35 @@ def test_what_redis_holds_goes_by_itself(tmp_path: Path, server: RedisServer) ->
         while server.content():
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+# In memory.
+
+
+def test_counts_that_are_over_are_forgotten_but_not_looked_for_after_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = AttemptLimits("9/second", "9/second", b"key")
+    storage = limits._limiter.storage
+    assert isinstance(storage, MemoryStorage)
+    sweeps: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        sweeps.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", noted)
+
+    async def count(users: Iterable[int]) -> None:
+        for user in users:
+            await limits.count_attempt("withmind", str(user))
+
+    asyncio.run(count(range(100)))
+    assert len(sweeps) == 1
+    assert len(storage.expirations) >= 100
+    time.sleep(2.1)  # a window counts for as long again after it
+    later = time.monotonic() + SWEEP_S
+    monkeypatch.setattr("face_api.limits.time.monotonic", lambda: later)
+    asyncio.run(count([100]))
+    sweeps[-1].join()
+    assert len(sweeps) == 2
+    assert len(storage.expirations) < 10

@@ -208,6 +208,7 @@ async def exchange(
     *,
     is_complete: bool = True,
     leave: asyncio.Event | None = None,
+    reading: asyncio.Semaphore | None = None,
     host: str | None = "127.0.0.1",
 ) -> Answer:
     """Send a request straight into the application.
@@ -215,6 +216,7 @@ async def exchange(
     Args:
         chunks: of the message; unless it `is_complete` no end of it ever comes.
         leave: set when the caller goes away; otherwise they wait for the answer.
+        reading: released when all chunks were read, and more is asked for.
     """
     rest = list(chunks)
     messages: list[Message] = []
@@ -227,6 +229,8 @@ async def exchange(
         if rest or (is_complete and asked == 1):
             body = rest.pop(0) if rest else b""
             return {"type": "http.request", "body": body, "more_body": bool(rest) or not is_complete}
+        if reading is not None:
+            reading.release()
         await gone.wait()
         return {"type": "http.disconnect"}
 

@@ -1,8 +1,9 @@
 """Who asks, and what they may: everybody on this machine, or who has an API key."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -15,6 +16,9 @@ ANONYMOUS = Identity("anonymous", None)
 """Everybody, where no key is asked for: as an administrator."""
 
 KEY_HEADER = "X-API-Key"
+
+THREADS = 4
+"""Who waits for something else in the database must not keep others from being let in."""
 
 _BEARER = "bearer "
 _FORWARDED = frozenset({"forwarded", "x-real-ip", "via"})
@@ -46,6 +50,7 @@ class Access:
 
     settings: Settings
     store: Store
+    _threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(THREADS), init=False)
 
     async def identify(self, request: Request) -> Identity:
         """Return whose key came with the request.
@@ -59,10 +64,15 @@ class Access:
         secret = _secret(request.headers)
         if secret is None:
             raise AccessError("key_missing")
-        identity = await run_sync(self.store.api_keys.authenticate, secret)
+        identity = await run_sync(self.store.api_keys.authenticate, secret, limiter=self._threads)
         if identity is None:
             raise AccessError("key_invalid")
         return identity
+
+
+def share_of(identity: Identity) -> str:
+    """Return the name under which all requests count together that one company, or one administrator's key, sends."""
+    return identity.company or f"key {identity.key_id}"
 
 
 def require_company(identity: Identity, company: str) -> None:

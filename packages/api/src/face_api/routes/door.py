@@ -1,6 +1,7 @@
 """What stands before every operation: who asks, how much is under way, the message, the deadline; and every failure."""
 
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from face_api.access import ANONYMOUS, Access
-from face_api.errors import BusyError, RefusalError, RequestError
+from face_api.access import ANONYMOUS, Access, share_of
+from face_api.errors import BusyError, RefusalError, RequestError, TooManyError
 from face_api.inference import Analyser
 from face_api.limits import AttemptLimits
 from face_api.requests import BrokenMessageError, read_message
@@ -22,6 +23,11 @@ from face_api.store import Caller, Identity, StoreError
 from face_engine.errors import FaceEngineError
 
 MAX_JSON_BYTES = 16 * 1024
+
+SHARES = 4
+"""A company, or an administrator's key, may have one of so many parts of all requests that may be under way."""
+
+SHARE_RETRY_S = 1
 
 Expects = Literal["nothing", "json", "photo"]
 
@@ -61,6 +67,7 @@ class Door:
         self._limits = limits
         self._analyser = analyser
         self.in_flight = 0
+        self._in_flight_of: Counter[str] = Counter()
 
     async def answer(self, request: Request, expects: Expects, handler: Handler, face: Face) -> Response:
         """Return the handler's answer, or the one that `face` makes of what went wrong."""
@@ -68,16 +75,17 @@ class Door:
         unread = expects != "nothing"
         try:
             with self._counted() if unread else nullcontext():  # the others hold no message, and /metrics is for this
-                identity = await self._access.identify(request)
+                identity = await self._identify(request)
                 request.state.actor = identity.key_id
-                if identity != ANONYMOUS:
-                    await self._limits.count_request(identity.key_id)
-                if expects == "photo":
-                    self._analyser.check_room()
-                message = await self._read(request, expects)
-                unread = False
-                call = Call(request, identity, Caller(identity.key_id, request_id), message)
-                return await self._finish(request, partial(handler, call))
+                with self._counted_of(identity):
+                    if identity != ANONYMOUS:
+                        await self._limits.count_request(identity.key_id)
+                    if expects == "photo":
+                        self._analyser.check_room()
+                    message = await self._read(request, expects)
+                    unread = False
+                    call = Call(request, identity, Caller(identity.key_id, request_id), message)
+                    return await self._finish(request, partial(handler, call))
         except RequestError as error:
             answer = face(request_id, error)
             return LastResponse(answer) if unread or isinstance(error, BrokenMessageError) else answer
@@ -96,6 +104,25 @@ class Door:
             yield
         finally:
             self.in_flight -= 1
+
+    @contextmanager
+    def _counted_of(self, identity: Identity) -> Iterator[None]:
+        """Who sends much, or slowly, must leave room for the others."""
+        share = share_of(identity)
+        if identity != ANONYMOUS and self._in_flight_of[share] >= max(1, self._settings.max_in_flight // SHARES):
+            raise TooManyError("too_many_requests", SHARE_RETRY_S)
+        self._in_flight_of[share] += 1
+        try:
+            yield
+        finally:
+            self._in_flight_of[share] -= 1
+            if not self._in_flight_of[share]:
+                del self._in_flight_of[share]
+
+    async def _identify(self, request: Request) -> Identity:
+        with anyio.move_on_after(self._settings.deadline_s):
+            return await self._access.identify(request)
+        raise BusyError("deadline_exceeded")
 
     async def _read(self, request: Request, expects: Expects) -> bytes:
         if expects == "nothing":

@@ -36,15 +36,19 @@ def activity_endpoints(store: Store) -> list[Endpoint]:
             problem = f"more than {schemas.MAX_BUCKETS} buckets: choose longer ones"
             raise RefusalError("query_invalid", {"errors": [{"parameter": "bucket_s", "problem": problem}]})
         wanted = _wanted(call, query.model_copy(update={"since": since, "until": until}))
-        buckets = await run_sync(store.statistics.summary, wanted, query.bucket_s)
-        return json_answer(
-            schemas.Stats(
-                since=since,
-                until=until,
-                bucket_s=query.bucket_s,
-                buckets=[schemas.Bucket.model_validate(bucket) for bucket in buckets],
+
+        def work() -> Response:  # all of it in a thread: an answer may have megabytes
+            buckets = store.statistics.summary(wanted, query.bucket_s)
+            return json_answer(
+                schemas.Stats(
+                    since=since,
+                    until=until,
+                    bucket_s=query.bucket_s,
+                    buckets=[schemas.Bucket.model_validate(bucket) for bucket in buckets],
+                )
             )
-        )
+
+        return await run_sync(work)
 
     return [
         Endpoint(

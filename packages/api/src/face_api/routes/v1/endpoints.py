@@ -18,6 +18,7 @@ from face_api.errors import RefusalError
 from face_api.requests import check_name
 from face_api.responses import NO_STORE, problem_answer
 from face_api.routes.door import Call, Door, Expects, Handler
+from face_api.routes.v1.turns import Turns
 from face_api.store import Operation, Page
 
 PREFIX = "/v1"
@@ -70,14 +71,18 @@ def routes_of(endpoints: Sequence[Endpoint], door: Door) -> list[Route]:
     by_path: dict[str, dict[str, Endpoint]] = {}
     for endpoint in endpoints:
         by_path.setdefault(endpoint.path, {})[endpoint.method] = endpoint
-    return [Route(path, partial(_answer, door, methods), methods=list(methods)) for path, methods in by_path.items()]
+    turns = Turns()
+    return [
+        Route(path, partial(_answer, door, turns, methods), methods=list(methods)) for path, methods in by_path.items()
+    ]
 
 
-async def _answer(door: Door, methods: Mapping[str, Endpoint], request: Request) -> Response:
+async def _answer(door: Door, turns: Turns, methods: Mapping[str, Endpoint], request: Request) -> Response:
     endpoint = methods["GET" if request.method == "HEAD" else request.method]
     if endpoint.operation is not None:
         request.state.operation = endpoint.operation
-    answer = await door.answer(request, endpoint.expects, endpoint, problem_answer)
+    handler = partial(turns.take, endpoint) if endpoint.expects == "nothing" else endpoint
+    answer = await door.answer(request, endpoint.expects, handler, problem_answer)
     for name, value in NO_STORE.items():
         answer.headers.setdefault(name, value)
     return answer

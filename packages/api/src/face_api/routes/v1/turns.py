@@ -1,0 +1,28 @@
+"""Who looks much up, or erases much, keeps nobody from enrolling: that happens a few requests at a time."""
+
+from weakref import WeakValueDictionary
+
+from anyio import CapacityLimiter
+from starlette.responses import Response
+
+from face_api.access import share_of
+from face_api.routes.door import Call, Handler
+
+AT_ONCE = 4
+"""Each may take a thread and a connection to the database for seconds."""
+
+AT_ONCE_OF_ONE = 2
+"""Of one company, or of one administrator's key."""
+
+
+class Turns:
+    """Lets what needs no photo happen, a few requests at a time; the others wait in line, until their deadline."""
+
+    def __init__(self) -> None:
+        self._all = CapacityLimiter(AT_ONCE)
+        self._by_share: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
+
+    async def take(self, handler: Handler, call: Call) -> Response:
+        own = self._by_share.setdefault(share_of(call.identity), CapacityLimiter(AT_ONCE_OF_ONE))
+        async with own, self._all:
+            return await handler(call)
