@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -12,6 +13,7 @@ from face_api.routes.door import MAX_JSON_BYTES
 from support.api import (
     Headers,
     Json,
+    Key,
     Planted,
     app_of,
     check_problem,
@@ -23,6 +25,19 @@ from support.api import (
 
 KEYS = "/v1/keys"
 SECRET = re.compile(r"fk_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> Key:
+    return new_key(tmp_path)
+
+
+@pytest.fixture
+def client(tmp_path: Path, admin: Key) -> Iterator[TestClient]:
+    """An administrator of a service that asks for keys."""
+    with served(tmp_path, auth="keys") as client:
+        client.headers.update(admin.headers)
+        yield client
 
 
 def create(client: TestClient, headers: Headers | None = None, **wanted: object) -> Json:
@@ -57,6 +72,13 @@ def test_a_companys_key(client: TestClient) -> None:
         "secret": form[0],
     }
     assert client.get("/v1/companies/withmind").json()["users"] == 0  # made with its first key
+
+
+@pytest.mark.parametrize("wanted", [{"company": "withmind"}, {"admin": True}])
+def test_without_a_key_none_is_made_that_would_stay_valid(tmp_path: Path, wanted: Json) -> None:
+    with served(tmp_path) as client:
+        check_problem(client.post(KEYS, json=wanted), "admin_required", 403)
+        assert client.get(KEYS).json()["items"] == []
 
 
 def test_an_administrators_key(client: TestClient) -> None:
@@ -105,7 +127,7 @@ def test_a_secret_is_shown_once_and_kept_nowhere(client: TestClient, tmp_path: P
 )
 def test_what_is_no_request_for_a_key(client: TestClient, wanted: object, field: str) -> None:
     check_json_problem(client.post(KEYS, json=wanted), field)
-    assert client.get(KEYS).json()["items"] == []
+    assert len(client.get(KEYS).json()["items"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,9 +144,9 @@ def test_labels(client: TestClient, label: str) -> None:
     assert client.get(f"{KEYS}/{made['key_id']}").json()["label"] == label
 
 
-def test_keys_are_listed_by_id(client: TestClient) -> None:
+def test_keys_are_listed_by_id(client: TestClient, admin: Key) -> None:
     made = [without_secret(create(client, company=company)) for company in ("withmind", "other", "withmind")]
-    made.append(without_secret(create(client, admin=True)))
+    made.append(client.get(f"{KEYS}/{admin.key_id}").json())
     made.sort(key=lambda key: str(key["key_id"]))
     assert client.get(KEYS).json() == {"items": made, "next_cursor": None}
     withminds = [key for key in made if key["company"] == "withmind"]
@@ -136,7 +158,7 @@ def test_keys_are_listed_by_id(client: TestClient) -> None:
     assert client.get(f"{KEYS}/{made[1]['key_id']}").json() == made[1]
 
 
-def test_a_revoked_key_stays_in_the_list(client: TestClient) -> None:
+def test_a_revoked_key_stays_in_the_list(client: TestClient, admin: Key) -> None:
     kept, made = create(client, company="withmind"), create(client, company="withmind")
     path = f"{KEYS}/{made['key_id']}"
     revoked = client.delete(path).json()
@@ -145,7 +167,7 @@ def test_a_revoked_key_stays_in_the_list(client: TestClient) -> None:
     assert client.delete(path).json() == revoked  # the first time counts
     assert client.get(path).json() == revoked
     listed = {key["key_id"]: key["revoked_at"] for key in client.get(KEYS).json()["items"]}
-    assert listed == {made["key_id"]: revoked["revoked_at"], kept["key_id"]: None}
+    assert listed == {made["key_id"]: revoked["revoked_at"], kept["key_id"]: None, admin.key_id: None}
 
 
 def test_an_administrator_may_revoke_their_own_key(tmp_path: Path) -> None:
@@ -167,10 +189,10 @@ def test_what_is_done_with_keys_is_on_record(client: TestClient, tmp_path: Path)
     for method, path in (("GET", KEYS), ("GET", f"{KEYS}/{made['key_id']}"), ("DELETE", f"{KEYS}/{made['key_id']}")):
         client.request(method, path)
     with opened(tmp_path) as store:
-        entries = list(store.audit.entries())
+        _, *entries = store.audit.entries()
     assert [(entry.action, entry.company, dict(entry.details)) for entry in entries] == [
         ("create_key", "withmind", {"key": made["key_id"]}),
-        ("list", None, {"keys": 1}),
+        ("list", None, {"keys": 2}),
         ("view", "withmind", {"key": made["key_id"]}),
         ("revoke_key", "withmind", {"key": made["key_id"]}),
     ]
@@ -183,7 +205,7 @@ def test_a_request_sent_again_makes_no_second_key_and_shows_no_secret(client: Te
     again = client.post(KEYS, json={"label": "", "company": "withmind"}, headers=once)
     assert (again.status_code, again.headers["idempotency-replayed"]) == (201, "true")
     assert again.json() == made | {"secret": None}
-    assert len(client.get(KEYS).json()["items"]) == 1
+    assert len(client.get(KEYS).json()["items"]) == 2
     check_problem(client.post(KEYS, json={"admin": True}, headers=once), "idempotency_key_reused", 422)
 
 
@@ -194,18 +216,19 @@ def test_after_a_refusal_the_idempotency_key_is_free(client: TestClient) -> None
 
 
 def test_a_message_that_is_too_large_is_not_read(tmp_path: Path) -> None:
-    app = app_of(tmp_path)
+    admin = new_key(tmp_path)
+    app = app_of(tmp_path, auth="keys")
 
     async def scenario() -> None:
         async with app.router.lifespan_context(app):
-            declared = {"content-length": str(MAX_JSON_BYTES + 1)}
+            declared = admin.headers | {"content-length": str(MAX_JSON_BYTES + 1)}
             answer = await exchange(app, "POST", KEYS, declared, is_complete=False)
             assert (answer.status, answer.reason, answer.asked) == (413, "message_too_large", 0)
             assert answer.headers["connection"] == "close"
-            undeclared = await exchange(app, "POST", KEYS, None, [b" " * 10_000] * 3, is_complete=False)
+            undeclared = await exchange(app, "POST", KEYS, admin.headers, [b" " * 10_000] * 3, is_complete=False)
             assert (undeclared.status, undeclared.reason, undeclared.asked) == (413, "message_too_large", 2)
             message = b'{"admin": true}'.ljust(MAX_JSON_BYTES)
-            assert (await exchange(app, "POST", KEYS, None, [message])).status == 201
+            assert (await exchange(app, "POST", KEYS, admin.headers, [message])).status == 201
 
     asyncio.run(scenario())
 

@@ -10,11 +10,11 @@ TYPE_PREFIX = "urn:face-api:problem:"
 
 PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
     {
-        "form_invalid": (400, "The message is no complete multipart/form-data form, or has too many parts."),
+        "form_invalid": (400, "The message is not multipart/form-data, is not complete, or has more than 32 parts."),
         "json_invalid": (400, "The message is not JSON of the form that is asked for."),
         "http_invalid": (400, "The message is not HTTP/1.1."),
         "query_invalid": (422, "A query parameter is not accepted."),
-        "cursor_invalid": (422, "The cursor is none that this list gave."),
+        "cursor_invalid": (422, "The cursor was not given by this list."),
         "idempotency_key_invalid": (422, "Idempotency-Key is 1 to 64 letters, digits, '.', '_' and '-'."),
         "company_missing": (422, "The company is missing."),
         "company_invalid": (422, "A company is 1 to 128 lower-case letters and digits."),
@@ -41,7 +41,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "enrollment_unknown": (404, "The user has no such enrollment."),
         "image_not_kept": (404, "No image of this enrollment is kept."),
         "key_unknown": (404, "There is no such API key."),
-        "method_not_allowed": (405, "The path takes another method."),
+        "method_not_allowed": (405, "This path does not take this method; Allow names those that it takes."),
         "head_timeout": (408, "The head of the request did not arrive in time."),
         "message_incomplete": (408, "The message did not arrive in time."),
         "references_outdated": (409, "The user was enrolled with another encoder, and has to be enrolled again."),
@@ -50,7 +50,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "message_too_large": (413, "The message is too large."),
         "image_too_large": (413, "The image file is too large."),
         "image_too_small": (422, "The image file is too small."),
-        "image_type_unsupported": (415, "The image is none of the types that are taken."),
+        "image_type_unsupported": (415, "The image is no JPEG or PNG file."),
         "image_truncated": (422, "The image file is cut off: its end is missing."),
         "image_corrupt": (422, "The image file is damaged and cannot be decoded."),
         "image_too_many_pixels": (422, "The image has too many pixels."),

@@ -34,7 +34,9 @@ def keys_command() -> None:
 
 
 @keys_command.command()
-@click.option("--company", type=_Company(), help="The company that the key reaches, and no other.")
+@click.option(
+    "--company", type=_Company(), help="The company that the key reaches, and no other; made where it is new."
+)
 @click.option("--admin", is_flag=True, help="An administrator's key, which reaches everything.")
 @click.option("--label", type=_Label(), default="", help="What the key is for; lists show it.")
 @data_dir_option
@@ -70,7 +72,7 @@ def list_keys(company: str | None, after: str, limit: int, data_dir: Path | None
 @click.argument("key_id")
 @data_dir_option
 def revoke(key_id: str, data_dir: Path | None) -> None:
-    """Let the key KEY_ID be valid no more, from the next request on."""
+    """Revoke the key KEY_ID: it is refused from the next request on."""
     with opened_store(data_dir) as store:
         key = store.api_keys.revoke(operator(), key_id)
     if key is None:

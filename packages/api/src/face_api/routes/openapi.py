@@ -201,7 +201,7 @@ def _operation(endpoint: Endpoint, references: Mapping[Any, Json], with_keys: bo
             "content": _content(PROBLEM_TYPE, references[(Problem, "serialization")]),
         }
     operation: Json = {
-        "operationId": _operation_id(endpoint),
+        "operationId": endpoint.handler.__name__,
         "tags": [endpoint.tag],
         "summary": endpoint.summary,
         "parameters": list(_parameters(endpoint, names)),
@@ -218,11 +218,6 @@ def _operation(endpoint: Endpoint, references: Mapping[Any, Json], with_keys: bo
 
 
 _SUCCESSES = {200: "Done.", 201: "Made.", 204: "Done.", 304: "Not modified."}
-
-
-def _operation_id(endpoint: Endpoint) -> str:
-    parts = [part.strip("{}") for part in endpoint.path.split("/") if part and part != "v1"]
-    return "_".join([endpoint.method.lower(), *parts])
 
 
 def _access_problems(with_keys: bool, *, company: bool) -> tuple[str, ...]:

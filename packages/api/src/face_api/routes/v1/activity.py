@@ -28,7 +28,7 @@ def activity_endpoints(store: Store) -> list[Endpoint]:
         items = [schemas.Event.model_validate(event) for event in page.items]
         return json_answer(schemas.Page[schemas.Event](items=items, next_cursor=next_cursor(page)))
 
-    async def add_up(call: Call) -> Response:
+    async def view_statistics(call: Call) -> Response:
         query = query_of(call, schemas.StatsQuery)
         until = _in_utc(query.until) or utc_now()
         since = _in_utc(query.since) or max(until, _EARLIEST + DEFAULT_STRETCH) - DEFAULT_STRETCH
@@ -64,7 +64,7 @@ def activity_endpoints(store: Store) -> list[Endpoint]:
         Endpoint(
             "GET",
             PREFIX + "/stats",
-            add_up,
+            view_statistics,
             TAG,
             "Requests by outcome, and percentiles of their time by stage; of the last day by default",
             {200: schemas.Stats},

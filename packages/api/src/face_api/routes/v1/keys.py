@@ -3,7 +3,8 @@
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
-from face_api.errors import RefusalError
+from face_api.access import ANONYMOUS
+from face_api.errors import AccessError, RefusalError
 from face_api.responses import json_answer
 from face_api.routes.door import Call
 from face_api.routes.v1 import schemas
@@ -26,6 +27,9 @@ def key_endpoints(store: Store, once: Once) -> list[Endpoint]:
         if (wanted.company is None) != wanted.admin:
             problem = "either a company, or admin: true"
             raise RefusalError("json_invalid", {"errors": [{"field": "company", "problem": problem}]})
+        if call.identity == ANONYMOUS:
+            # It would be valid still when keys are asked for. Who can read the store makes them with `face-api keys`.
+            raise AccessError("admin_required")
 
         async def work() -> Response:
             made = await run_sync(store.api_keys.create, call.caller, wanted.company, wanted.label)
@@ -61,6 +65,7 @@ def key_endpoints(store: Store, once: Once) -> list[Endpoint]:
             TAG,
             "Make a key for a company, which is made where it is new, or for an administrator",
             {201: schemas.NewKey},
+            ("admin_required",),
             expects="json",
             body=schemas.KeyRequest,
             admin=True,
