@@ -1,6 +1,5 @@
 """face-api serve."""
 
-import socket
 import sys
 from contextlib import closing
 from functools import partial
@@ -11,9 +10,9 @@ import click
 from face_api import logs
 from face_api.access import check_keys, check_reach
 from face_api.app import create_app
-from face_api.cli.common import EXIT_STARTUP, data_dir_option, fail, plain_errors, read_settings
+from face_api.cli.common import EXIT_STARTUP, data_dir_option, plain_errors, read_settings
 from face_api.limits import AttemptLimits
-from face_api.server import run, tls_context
+from face_api.server import bound_sockets, run, tls_context
 from face_api.store import open_configured
 from face_engine.runtimes import check_runtime
 
@@ -34,7 +33,9 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         check_reach(settings)
         AttemptLimits.from_settings(settings, b"")  # whether the URL can be used
         check_runtime(settings.runtime, settings.device)
-        _check_address(settings.host, settings.port)
+        # Whether it can be listened there: a service that already does must not find its schema changed.
+        for probe in bound_sockets(settings.host, settings.port):
+            probe.close()
         tls_context(settings)
         # Once, before there are several processes: what is wrong is told once, and one alone brings the schema up.
         with closing(open_configured(settings)) as store:
@@ -42,15 +43,3 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         started = run(partial(create_app, settings), settings)
     if not started:
         sys.exit(EXIT_STARTUP)
-
-
-def _check_address(host: str, port: int) -> None:
-    """End the program where nobody could listen: that is known before the networks are loaded."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen()
-    except OSError as error:
-        fail(f"cannot listen on {host} port {port}: {error.strerror}")
