@@ -1,7 +1,9 @@
 """The two endpoints with planted faces: every outcome's body, status and reason. Real faces are in end_to_end."""
 
 import asyncio
+import re
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -227,6 +229,25 @@ def test_a_bug_is_500_without_a_traceback_for_the_caller(client: TestClient, ana
     check(response, FAIL, "internal_error", 500)
     assert "secret" not in response.text
     assert response.headers["x-request-id"]
+
+
+def test_a_statement_that_the_database_does_not_take_is_a_bug(
+    client: TestClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody is told to try again, and the log says where it is, without the values of a row."""
+    enroll(client, TAMY, id="somebody")
+    with opened(tmp_path) as store:
+        rows(store, "ALTER TABLE users DROP COLUMN age")
+    answer = enroll(client, STRANGER, id="somebody", age="41")
+    check(answer, FAIL, "internal_error", 500)
+    assert "retry-after" not in answer.headers
+    (bug,) = [record for record in caplog.records if record.exc_info]
+    assert bug.exc_info is not None
+    told = "".join(traceback.format_exception(bug.exc_info[1]))
+    assert "StatementRefusedError: no such column: age" in told
+    assert "in _note" in told
+    assert "somebody" not in told
+    assert "41" not in re.sub(r"line \d+", "", told)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
@@ -553,11 +574,11 @@ def test_what_cannot_be_recorded_is_not_told(
 ) -> None:
     enroll(client, TAMY)
     with opened(tmp_path) as store:
-        rows(store, f"CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'disk full'); END")
-        check(send(client, path, image), FAIL, "store_unavailable", 503)
+        rows(store, f"CREATE TRIGGER refuse BEFORE INSERT ON {table} BEGIN SELECT json('refused'); END")
+        check(send(client, path, image), FAIL, "internal_error", 500)
         assert rows(store, "SELECT count(*) FROM face_references") == [(1,)]
         assert rows(store, "SELECT count(*) FROM analysis_events") == [(1,)]
-        rows(store, "DROP TRIGGER full")
+        rows(store, "DROP TRIGGER refuse")
     assert send(client, path, image).status_code == 200
 
 

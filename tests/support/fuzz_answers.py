@@ -18,6 +18,9 @@ _SUCCESS, _UNREGISTERED = {"result": "Success"}, {"result": {"result": "unregist
 _FAILING = frozenset({401, 403, 429, 503})
 """Besides 200, with the body Fail."""
 
+DELIBERATE = frozenset({"overloaded", "too_many_connections", "deadline_exceeded"})
+"""The reasons of a 503 while the database and the workers are well."""
+
 _NO_REQUEST = {400: "http_invalid", 408: "head_timeout", 503: "too_many_connections"}
 """Answers that no application gives: the request is broken, or none. They have the body Fail."""
 
@@ -54,7 +57,7 @@ def wrong(answer: Answer, path: bytes | None) -> str | None:
         return None  # the method has become GET
     if not reason:
         return "no reason"
-    if status == 503 and "retry-after" not in headers:
+    if status == 503 and ("retry-after" not in headers or reason not in DELIBERATE):
         return "a 503 that nobody meant"
     if not is_to_request(answer):
         return None if (_NO_REQUEST.get(status), _FAIL) == (reason, body) else "no answer to what is no request"

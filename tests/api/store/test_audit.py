@@ -220,7 +220,7 @@ def test_an_older_head_put_back_does_not_hide_what_came_after(trail: Store) -> N
     back = "UPDATE audit_head SET sequence = :sequence, hash = :hash, mac = :mac"
     rows(trail, back, sequence=sequence, hash=entry_hash, mac=mac)
     broken_at(trail)
-    with pytest.raises(StoreError):
+    with pytest.raises(AuditTrailBrokenError, match="goes on behind its head"):
         append(trail)
 
 

@@ -18,11 +18,11 @@ from face_api.store import (
     Claim,
     IdempotencyError,
     KeyFile,
+    StatementRefusedError,
     Store,
     StoreDamagedError,
     StoredAnswer,
     StoreError,
-    StoreUnavailableError,
     open_store,
     utc_now,
 )
@@ -561,7 +561,7 @@ def test_answers_are_kept_while_keys_are_rotated(store: Store, database_url: URL
         assert answer(store, f"key{number}") == StoredAnswer(201, BODY)
 
 
-def test_a_database_that_does_not_answer_is_said_so(store: Store) -> None:
+def test_a_table_that_is_gone_is_said_so(store: Store) -> None:
     claimed = claim(store)
     rows(store, "ALTER TABLE idempotent_requests RENAME TO gone")
     for act in (
@@ -570,7 +570,7 @@ def test_a_database_that_does_not_answer_is_said_so(store: Store) -> None:
         lambda: store.idempotency.release(claimed),
         store.idempotency.purge,
     ):
-        with pytest.raises(StoreUnavailableError):
+        with pytest.raises(StatementRefusedError):
             act()
     rows(store, "ALTER TABLE gone RENAME TO idempotent_requests")
     complete(store, claimed)

@@ -14,7 +14,7 @@ import click
 from tqdm import tqdm
 
 from face_api.settings import Settings, SettingsError, load_settings
-from face_api.store import Caller, Store, StoreError, open_configured, sqlite_file
+from face_api.store import Caller, StatementRefusedError, Store, StoreError, open_configured, sqlite_file
 from face_engine.errors import FaceEngineError
 
 EXIT_NOT_FOUND = EXIT_INCOMPLETE = 1
@@ -64,6 +64,8 @@ def plain_errors() -> Iterator[None]:
         yield
     except (SettingsError, StoreError, FaceEngineError) as error:
         fail(str(error))
+    except StatementRefusedError as error:
+        fail(f"{error}: somebody changed the database, or this is a bug")
 
 
 def operator() -> Caller:

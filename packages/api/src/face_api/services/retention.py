@@ -6,7 +6,7 @@ from datetime import timedelta
 import anyio
 from anyio.to_thread import run_sync
 
-from face_api.store import Caller, Store, StoreError, utc_now
+from face_api.store import Caller, StatementRefusedError, Store, StoreError, utc_now
 
 INTERVAL_S = 3600.0
 
@@ -29,4 +29,6 @@ async def purge_regularly(store: Store, keep_days: int) -> None:
             await run_sync(purge, store, Caller("service"), keep_days)
         except StoreError as error:
             logger.error("what is old could not be purged; tried again in an hour: %s", error)  # noqa: TRY400 - no bug
+        except StatementRefusedError:  # the service goes on without
+            logger.exception("a bug")
         await anyio.sleep(INTERVAL_S)

@@ -6,7 +6,13 @@ from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.directory import CompanyDetails, CompanySummary, ReferenceSummary, UserDetails, UserSummary
 from face_api.store.enrollments import Added, Enrolled, Enrollment, Profile
 from face_api.store.erasure import Receipt
-from face_api.store.errors import KeysError, StoreDamagedError, StoreError, StoreUnavailableError
+from face_api.store.errors import (
+    KeysError,
+    StatementRefusedError,
+    StoreDamagedError,
+    StoreError,
+    StoreUnavailableError,
+)
 from face_api.store.events import Event, EventFilter, Operation, Outcome
 from face_api.store.idempotency import Claim, IdempotencyError, StoredAnswer
 from face_api.store.keys import GivenKeys, KeyFile, Keys
@@ -53,6 +59,7 @@ __all__ = [
     "Receipt",
     "ReferenceSummary",
     "References",
+    "StatementRefusedError",
     "Store",
     "StoreDamagedError",
     "StoreError",

@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -145,7 +146,7 @@ class AuditTrail:
         """Append an entry, in the session's transaction and as its last act: until its end nobody else can.
 
         Raises:
-            AuditTrailBrokenError: the trail's head was changed.
+            AuditTrailBrokenError: the trail's head was changed, or an earlier one put back.
         """
         previous = self._head(session, hold=True)
         sequence = previous.sequence + 1
@@ -161,7 +162,10 @@ class AuditTrail:
         }
         entry_hash = self._entry_hash(previous.hash, fields)
         connection = session.connection()
-        connection.execute(_INSERT, fields | {"hash": entry_hash})
+        try:
+            connection.execute(_INSERT, fields | {"hash": entry_hash})
+        except IntegrityError as error:
+            raise AuditTrailBrokenError(sequence, "the trail goes on behind its head") from error
         end = Checkpoint(sequence, entry_hash)
         connection.execute(_MOVE_HEAD, {"sequence": sequence, "hash": entry_hash, "mac": _head_mac(self._key, end)})
         return end

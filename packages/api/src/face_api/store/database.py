@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from sqlite3 import SQLITE_ERROR
 from sqlite3 import Connection as SQLiteConnection
 from typing import Any, TypeVar
 
@@ -14,10 +15,20 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    PendingRollbackError,
+    ProgrammingError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from face_api.store.errors import StoreError, StoreUnavailableError
+from face_api.store.errors import StatementRefusedError, StoreError, StoreUnavailableError
 
 DATABASE_NAME = "face.sqlite3"
 BUSY_TIMEOUT_S = 10.0
@@ -99,8 +110,11 @@ class Database:
 
     def ping(self) -> None:
         """Read something small. Raises StoreUnavailableError."""
-        with self.reading() as session:
-            session.execute(_PING).all()
+        try:
+            with self.reading() as session:
+                session.execute(_PING).all()
+        except StatementRefusedError as error:  # somebody removed the file, for instance
+            raise StoreUnavailableError(str(error)) from error
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -209,7 +223,7 @@ class Database:
                 self._is_scrubbed = False
                 try:
                     self._is_scrubbed = self._scrub()
-                except (StoreUnavailableError, OSError) as error:
+                except (StoreUnavailableError, StatementRefusedError, OSError) as error:
                     logger.warning("what was removed may have left traces in the database's files: %s", error)
             return self._is_scrubbed
 
@@ -362,7 +376,22 @@ def _translated(prefix: str = "") -> Iterator[None]:
     except StoreError:
         raise
     except (SQLAlchemyError, OSError) as error:
+        if not isinstance(error, OSError) and _is_refusal(error):
+            # Its traceback goes on, but the error itself would tell the values of a row to the log.
+            raise StatementRefusedError(prefix + describe(error)).with_traceback(error.__traceback__) from None
         raise StoreUnavailableError(prefix + describe(error)) from error
+
+
+def _is_refusal(error: SQLAlchemyError) -> bool:
+    """Tell whether it is the statement that was wrong, and not the database."""
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, PoolTimeoutError | PendingRollbackError)
+    if error.connection_invalidated:
+        return False
+    if isinstance(error, ProgrammingError | DataError | IntegrityError | NotSupportedError):
+        return True
+    # The code for a table that is not there, among other things. The driver has the same class for a full disk.
+    return getattr(error.orig, "sqlite_errorcode", None) == SQLITE_ERROR
 
 
 def describe(error: Exception) -> str:

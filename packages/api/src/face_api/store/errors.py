@@ -6,8 +6,9 @@ StoreError
   SchemaError             the database is of another version, or none of ours
   KeysError               the sealing keys cannot be used as they are given
     KeyMissingError       something is sealed with a key that is not among them
+StatementRefusedError     no StoreError: a bug
 
-Every error has a `reason`: a stable token for machines. No message holds a key, a template, or a password.
+Every StoreError has a `reason`: a stable token for machines. No message holds a key, a template, or a password.
 """
 
 import logging
@@ -64,6 +65,13 @@ class KeyMissingError(KeysError):
     def __str__(self) -> str:
         known = f"only {', '.join(self.known)}" if self.known else "none at all"
         return f"the sealing key {self.key_id} is needed, and there is {known}: {KEY_REMEDY}"
+
+
+class StatementRefusedError(Exception):
+    """The database does not take a statement, nor ever will: a bug, or a schema that somebody changed.
+
+    No StoreError: those who ask are not told to try again, and the log has the traceback.
+    """
 
 
 def log_damage(reference_id: int, company: str, user: str, error: StoreDamagedError) -> None:

@@ -21,6 +21,7 @@ from face_api.store.errors import (
     KeyMissingError,
     KeysError,
     SchemaError,
+    StatementRefusedError,
     StoreDamagedError,
     StoreError,
     StoreUnavailableError,
@@ -138,6 +139,9 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
     except StoreUnavailableError as error:
         database.close()
         raise StoreUnavailableError(f"the database {database.name} cannot be used: {error}") from error
+    except StatementRefusedError as error:
+        database.close()
+        raise SchemaError(f"the database {database.name} is not as this version needs it: {error}") from error
     except StoreError:
         database.close()
         raise
