@@ -1,6 +1,7 @@
 """Who is let in: holders of API keys, or, without keys, this machine alone."""
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.api import (
     V1,
     VERIFICATIONS,
     Headers,
+    Held,
     Key,
     app_of,
     ask,
@@ -36,7 +38,9 @@ from support.api import (
     post,
     send,
     served,
+    until,
 )
+from support.store import rows
 
 SPEC_PATHS = ["/enrollment_img/", "/analy_img/"]
 OF_COMPANIES = [endpoint for endpoint in V1 if "{company}" in endpoint.path]
@@ -153,6 +157,32 @@ def test_any_text_may_be_sent_as_a_key(refusing: Keyed, secret: bytes) -> None:
 def test_the_secret_of_one_key_is_not_anothers(refusing: Keyed) -> None:
     mixed = refusing.admin.secret[:15] + refusing.withminds.secret[15:]
     check_problem(refusing.client.get("/v1/companies", headers={"X-API-Key": mixed}), "key_invalid", 401)
+
+
+@pytest.mark.parametrize("end", ["/v1/companies/withmind", "/v1/keys/{key}"])
+@pytest.mark.parametrize("path", [ENROLLMENTS, "/enrollment_img/"])
+def test_what_is_under_way_with_a_key_that_goes_is_not_done(tmp_path: Path, path: str, end: str) -> None:
+    held = Held()
+    app = app_of(tmp_path, held, auth="keys")
+    admin, withminds = new_key(tmp_path), new_key(tmp_path, "withmind")
+    headers, form = form_of(TAMY, **FIELDS)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            enrollment = asyncio.create_task(exchange(app, "POST", path, headers | withminds.headers, [form]))
+            await until(lambda: held.held == 1)
+            ended = await exchange(app, "DELETE", end.format(key=withminds.key_id), admin.headers)
+            assert ended.status in {200, 204}
+            held.released.set()
+            answer = await enrollment
+            assert (answer.status, answer.reason) == (401, "key_invalid")
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert path == ENROLLMENTS or json.loads(answer.body) == FAIL
+            with opened(tmp_path) as store:
+                assert len(rows(store, "SELECT * FROM companies")) == ("keys" in end)
+                assert rows(store, "SELECT * FROM users") == []
+
+    asyncio.run(scenario())
 
 
 def test_a_revoked_key_is_refused_from_the_next_request_on(keyed: Keyed) -> None:

@@ -3,7 +3,8 @@
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import astuple
@@ -12,12 +13,14 @@ from datetime import UTC
 import pytest
 from sqlalchemy import URL
 
+from face_api.errors import AccessError
 from face_api.store import (
     Caller,
     Identity,
     KeyFile,
     KeySummary,
     NewKey,
+    Outcome,
     StatementRefusedError,
     Store,
     StoreUnavailableError,
@@ -26,7 +29,7 @@ from face_api.store import (
     utc_now,
 )
 from support.raw_files import raw_bytes
-from support.store import CALLER, enroll, rows
+from support.store import CALLER, enroll, photo, rows, template
 
 ROUNDS = 20
 
@@ -455,6 +458,64 @@ def test_a_company_with_a_key_and_nobody_enrolled_can_be_erased(store: Store) ->
     assert receipt is not None
     assert (receipt.removed.companies, receipt.removed.users, receipt.removed.api_keys) == (1, 0, 1)
     assert rows(store, "SELECT count(*) FROM companies") == [(0,)]
+
+
+def dump(store: Store) -> list[list[tuple[object, ...]]]:
+    tables = "companies", "users", "face_references", "analysis_events", "audit_events", "api_keys"
+    return [rows(store, f"SELECT * FROM {table}") for table in tables]  # noqa: S608
+
+
+GONE = [
+    pytest.param(lambda store, key_id: store.api_keys.revoke(CALLER, key_id), id="revoked"),
+    pytest.param(lambda store, _key_id: store.eraser.erase_company(CALLER, "withmind"), id="erased"),
+]
+
+
+@pytest.mark.parametrize("end", GONE)
+def test_who_loses_a_key_writes_no_more(store: Store, end: Callable[[Store, str], object]) -> None:
+    key_id = create(store).summary.key_id
+    caller, outcome = Caller(key_id), Outcome("analyse", "no_face")
+    acts: list[Callable[[str], object]] = [
+        lambda user: store.enrollments.add(caller, photo(1, user), template(1), None, 5, {}),
+        lambda user: store.enrollments.note_repetition(caller, photo(1, user), "e1"),
+        lambda user: store.events.record(caller, "withmind", user, outcome),
+        lambda user: store.directory.user(caller, "withmind", user),
+        lambda user: store.enrollments.remove(caller, "withmind", user, 1),
+        lambda user: store.eraser.erase_user(caller, "withmind", user),
+        lambda _user: store.api_keys.create(caller, "withmind"),
+    ]
+    for act in acts:
+        act("tamy")
+    end(store, key_id)
+    enroll(store, 1, user="joe")
+    before = dump(store)
+    (joes,) = rows(store, "SELECT id FROM face_references")[0]
+    acts[4] = lambda user: store.enrollments.remove(caller, "withmind", user, joes)
+    for act in acts:
+        with pytest.raises(AccessError, match="key_invalid"):
+            act("joe")
+    assert dump(store) == before
+    store.audit.verify()
+
+
+def test_a_company_that_is_erased_while_its_key_enrolls_stays_away(store: Store) -> None:
+    for _ in range(3):
+        caller, started = Caller(create(store).summary.key_id), threading.Event()
+
+        def enroll_on(caller: Caller = caller, started: threading.Event = started) -> None:
+            with pytest.raises(AccessError):
+                for number in range(10_000):  # far more than it gets to do
+                    store.enrollments.add(caller, photo(number, f"user{number % 3}"), template(1), None, 2, {})
+                    started.set()
+                    time.sleep(0.001)
+
+        with ThreadPoolExecutor(1) as pool:
+            enrolling = pool.submit(enroll_on)
+            assert started.wait(30)
+            assert store.eraser.erase_company(CALLER, "withmind")
+            enrolling.result()
+        assert rows(store, "SELECT * FROM companies") == []
+    store.audit.verify()
 
 
 def test_keys_outlive_a_restart_and_a_rotation(store: Store, database_url: URL, keys: KeyFile) -> None:

@@ -182,8 +182,9 @@ class ApiKeys:
             if row is None or row.revoked_at is not None:
                 return None if row is None else _to_summary(row)
             now = utc_now()
-            session.connection().execute(_REVOKE, {"revoked": key_id, "revoked_at": now})
+            # The entry first: it may be the caller's own key.
             self._audit.append(session, caller, "revoke_key", Subject(row.token), {"key": key_id})
+            session.connection().execute(_REVOKE, {"revoked": key_id, "revoked_at": now})
         return KeySummary(row.key_id, row.name, row.label, row.created_at, now)
 
     def _digest(self, secret: str, company: str | None) -> bytes:

@@ -11,19 +11,21 @@ An entry names company and user by the tokens of their rows, and never holds a t
 
 import hmac
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, exists, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from face_api.errors import AccessError
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError
-from face_api.store.tables import AuditEvent, AuditHead, Company, User, table_of, utc_now
+from face_api.store.tables import ApiKey, AuditEvent, AuditHead, Company, User, table_of, utc_now
 
 Action = Literal[
     "enroll",
@@ -45,10 +47,13 @@ GENESIS = bytes(32)
 _BATCH = 1000
 _ENTRY = table_of(AuditEvent)
 _HEAD = table_of(AuditHead)
+_KEY = table_of(ApiKey)
+_KEY_ID = re.compile(r"[0-9a-f]{12}")
 
 # Built once: that takes longer than to execute them.
 _INSERT = insert(_ENTRY)
 _MOVE_HEAD = update(_HEAD)
+_MOVE_HEAD_BY_KEY = _MOVE_HEAD.where(exists().where(_KEY.c.key_id == bindparam("actor"), _KEY.c.revoked_at.is_(None)))
 _FIND_HEAD = select(_HEAD.c.sequence, _HEAD.c.hash, _HEAD.c.mac)
 _HOLD_HEAD = _FIND_HEAD.with_for_update()
 _ENTRIES = (
@@ -146,6 +151,7 @@ class AuditTrail:
         """Append an entry, in the session's transaction and as its last act: until its end nobody else can.
 
         Raises:
+            AccessError: the caller's key was valid when the request came, and was revoked or erased since.
             AuditTrailBrokenError: the trail's head was changed, or an earlier one put back.
         """
         previous = self._head(session, hold=True)
@@ -167,7 +173,12 @@ class AuditTrail:
         except IntegrityError as error:
             raise AuditTrailBrokenError(sequence, "the trail goes on behind its head") from error
         end = Checkpoint(sequence, entry_hash)
-        connection.execute(_MOVE_HEAD, {"sequence": sequence, "hash": entry_hash, "mac": _head_mac(self._key, end)})
+        head = {"sequence": sequence, "hash": entry_hash, "mac": _head_mac(self._key, end)}
+        if not _KEY_ID.fullmatch(caller.actor):
+            connection.execute(_MOVE_HEAD, head)
+        # Who revokes or erases a key appends as well, so while the head is held nobody does: no other lock is needed.
+        elif not connection.execute(_MOVE_HEAD_BY_KEY, head | {"actor": caller.actor}).rowcount:
+            raise AccessError("key_invalid")
         return end
 
     def verify(self, expected: Checkpoint | None = None) -> Checkpoint:

@@ -77,7 +77,7 @@ class EnrollmentStore:
     """The references of users. Methods block; each is one transaction; safe from several threads.
 
     Every method raises StoreUnavailableError when the database fails, and StoreDamagedError or KeysError when a sealed
-    value cannot be opened.
+    value cannot be opened. Those that write raise AccessError where the caller's key was revoked meanwhile.
     """
 
     def __init__(self, database: Database, vault: Vault, audit: AuditTrail, events: EventLog) -> None:
