@@ -109,25 +109,26 @@ def _remove_users(session: Session, ids: Sequence[int]) -> Counts:
 
 
 def _remove_some(session: Session, company: Person) -> Counts:
-    """Remove some of a company's users; when there are none, some of what is about nobody who is registered."""
+    """Remove some of a company's users; when there are none, some of what is about nobody who is registered.
+
+    And its keys at once: who goes on enrolling with one would keep an erasure from ever coming to its end.
+    """
+    keys = Counts(api_keys=_delete(session, ApiKey, col(ApiKey.company_id) == company.company_id))
     theirs = select(col(User.id)).where(col(User.company_id) == company.company_id)
     if users := session.scalars(theirs.limit(_USERS).with_for_update()).all():
-        return _remove_users(session, users)
+        return keys + _remove_users(session, users)
     events = select(col(AnalysisEvent.id)).where(col(AnalysisEvent.company_id) == company.company_id).limit(_EVENTS)
     answers = (
         select(col(IdempotentRequest.id)).where(col(IdempotentRequest.company_id) == company.company_id).limit(_ANSWERS)
     )
-    return Counts(
+    return keys + Counts(
         events=_delete(session, AnalysisEvent, col(AnalysisEvent.id).in_(events)),
         answers=_delete(session, IdempotentRequest, col(IdempotentRequest.id).in_(answers)),
     )
 
 
 def _remove_company(session: Session, company: Person) -> Counts:
-    return Counts(
-        api_keys=_delete(session, ApiKey, col(ApiKey.company_id) == company.company_id),
-        companies=_delete(session, Company, col(Company.id) == company.company_id),
-    )
+    return Counts(companies=_delete(session, Company, col(Company.id) == company.company_id))
 
 
 def _delete(session: Session, table: type[SQLModel], where: ColumnElement[bool]) -> int:
