@@ -1,19 +1,23 @@
-"""What the log's lines look like, and that nothing a caller sends can forge one."""
+"""What the log's lines look like, that nothing a caller sends can forge one, and that they name nobody."""
 
 import io
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import anyio
 import pytest
 from anyio.to_thread import run_sync
+from starlette.testclient import TestClient
 from uvicorn.config import Config
 
 from face_api import logs
+from support.api import EMPTY, TAMY, V1, Key, ask, new_key, post, served
 
 logger = logging.getLogger("face_api.somewhere")
 
@@ -199,3 +203,56 @@ def test_the_last_configuration_counts(stderr: io.StringIO, monkeypatch: pytest.
     logs.configure("text")
     logger.info("once")
     assert stderr.getvalue().count("once") == 1 and stderr.getvalue().endswith("INFO face_api.somewhere once\n")
+
+
+# That nobody is named: the log outlives an erasure.
+
+PERSON = "hongildong19800101"
+USER = f"/v1/companies/{PERSON}/users/{PERSON}"
+SPEC_PATHS = ["/enrollment_img", "/enrollment_img/", "/analy_img", "/analy_img/"]
+OUTCOMES = ["enrolled", "compared", "no_face", "user_unregistered", "company_invalid", "form_invalid", "json_invalid"]
+OUTCOMES += ["path_unknown", "method_not_allowed", "key_invalid", "company_forbidden", "admin_required"]
+
+
+def ask_everything(client: TestClient, key: Key | None) -> None:
+    """Ask for every operation, and for what there is not, naming the person wherever something may be named."""
+    headers = {} if key is None else key.headers
+    for endpoint in sorted(V1, key=lambda endpoint: endpoint.method == "DELETE"):
+        ask(client, endpoint, headers, company=PERSON, user=PERSON)
+        ask(client, endpoint, headers, company=PERSON, user=PERSON, enrollment=PERSON, key=PERSON)
+        ask(client, endpoint, headers, company=f"{PERSON} ", user=f"{PERSON}<")
+        client.request("BREW", endpoint.path.format(company=PERSON, user=PERSON, enrollment=1, key=PERSON))
+    for path in SPEC_PATHS:
+        for image in (TAMY, TAMY, EMPTY, PERSON.encode()):
+            post(client, path, image, headers, company=PERSON, id=PERSON)
+        post(client, path, TAMY, headers, company=PERSON, id=f"{PERSON}<", gender=PERSON)
+        client.post(path, data={"company": PERSON, "id": PERSON}, headers=headers)
+        client.post(
+            path, content=PERSON, headers={"Content-Type": "multipart/form-data; boundary=" + PERSON, **headers}
+        )
+    for path in (f"/{PERSON}", f"/v1/{PERSON}", f"{USER}/{PERSON}", f"/v1/companies/{PERSON}/", f"/docs/{PERSON}"):
+        client.get(path, headers=headers)
+    for path in ("/v1/events", "/v1/stats", "/v1/companies", f"/v1/companies/{PERSON}/users"):
+        client.get(path, params={"company": PERSON, "user": PERSON, "cursor": PERSON}, headers=headers)
+    client.post("/v1/keys", json={"company": PERSON, "label": PERSON}, headers=headers)
+    client.post("/v1/keys", content=PERSON, headers=headers)
+    client.request(PERSON, "/v1/keys", headers=headers)
+
+
+def test_no_line_names_who_a_request_is_about(log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("httpx2"), "disabled", True)  # the client's own
+    with served(tmp_path / "open") as client:
+        for _ in range(2):
+            ask_everything(client, None)
+    with served(tmp_path / "keyed", auth="keys") as client:
+        admin, theirs, others = (new_key(tmp_path / "keyed", company) for company in (None, PERSON, "other"))
+        unknown = Key("", f"fk_{PERSON}")
+        for key in (None, unknown, others, theirs, admin):
+            ask_everything(client, key)
+    for path in [*SPEC_PATHS, *(endpoint.path for endpoint in V1)]:
+        status = "4" if "{key}" in path else "2"
+        assert any(path in line and re.search(rf"\bstatus\W+{status}", line) for line in log.lines), path
+    text = "\n".join(log.lines)
+    for reason in OUTCOMES:
+        assert reason in text, reason
+    assert PERSON not in text

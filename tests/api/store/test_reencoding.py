@@ -195,3 +195,4 @@ def test_a_reference_that_does_not_open_is_left(
     assert rows(store, "SELECT count(*) FROM face_references WHERE encoder_id <> 'e1'") == [(2,)]
     assert [entry["references"] for entry in entries(store)] == [2]
     assert "does not open" in caplog.text
+    assert "user30" not in caplog.text and "withmind" not in caplog.text

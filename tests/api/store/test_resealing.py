@@ -141,7 +141,8 @@ def test_what_does_not_open_is_named_and_left(
     run = store.resealer.run(rotation)
     assert list(run) == [3, 2]
     ((damaged,),) = rows(store, "SELECT max(id) FROM face_references")
-    assert f"reference {damaged}, of user " in caplog.text
+    assert f"reference {damaged} is left as it is: " in caplog.text
+    assert "withmind" not in caplog.text
     found = rows(store, "SELECT key_id FROM face_references ORDER BY id")
     assert [key_id for (key_id,) in found] == [rotation.key_id] * 5 + [former]
     assert store.resealer.former_keys(rotation.key_id) == [former]

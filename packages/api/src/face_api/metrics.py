@@ -114,8 +114,7 @@ class Metrics:
             method: any; what is none of METHODS counts as OTHER_METHOD.
             status: 0 where no answer was sent.
         """
-        known = method if method in METHODS else OTHER_METHOD
-        self._requests.labels(route, known, str(status) if status else NO_ANSWER).inc()
+        self._requests.labels(route, known_method(method), str(status) if status else NO_ANSWER).inc()
         self._seconds.labels(route).observe(seconds)
         self.sample()
 
@@ -148,6 +147,11 @@ class Metrics:
         """Return the figures, of all processes, as Prometheus' text and its content type. It takes milliseconds."""
         self.sample()
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+def known_method(method: str) -> str:
+    """Return the method; OTHER_METHOD where it is none of METHODS, since a caller may send any word."""
+    return method if method in METHODS else OTHER_METHOD
 
 
 def _gauge(name: str, documentation: str, registry: CollectorRegistry | None) -> Gauge:

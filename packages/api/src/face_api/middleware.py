@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from face_api.errors import RequestError
 from face_api.logs import request_id as current_request_id
-from face_api.metrics import Metrics
+from face_api.metrics import Metrics, known_method
 from face_api.responses import REASON_HEADER, TIMING_HEADER, answer_of, result_of
 
 REQUEST_ID_HEADER = "X-Request-ID"
@@ -23,7 +23,6 @@ METRICS_PATH = "/metrics"
 _ROUTINE = {ALIVE_PATH, READY_PATH, METRICS_PATH}
 
 _REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
-_MAX_LOGGED_PATH = 300
 
 logger = logging.getLogger(__name__)
 
@@ -74,17 +73,18 @@ class RequestMiddleware:
 
     def _note(self, scope: Scope, status: int, reason: str, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unknown")
-        self._metrics.request(route, scope["method"], status, seconds)
+        method = known_method(scope["method"])
+        self._metrics.request(route, method, status, seconds)
         if operation := scope["state"].get("operation"):
             self._metrics.outcome(operation, result_of(reason), reason)
         # Health checks come every few seconds for ever.
-        is_routine = scope["method"] == "GET" and scope["path"] in _ROUTINE and status < 400  # noqa: PLR2004 - a success
+        is_routine = method == "GET" and scope["path"] in _ROUTINE and status < 400  # noqa: PLR2004 - a success
         logger.log(
             logging.DEBUG if is_routine else logging.INFO,
             "request",
             extra={
-                "method": scope["method"],
-                "path": scope["path"][:_MAX_LOGGED_PATH],
+                "method": method,
+                "route": route,  # a path may name a person, and the log outlives their erasure
                 "status": status,
                 "reason": reason,
                 "ms": round(seconds * 1000, 1),

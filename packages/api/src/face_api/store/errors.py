@@ -74,6 +74,6 @@ class StatementRefusedError(Exception):
     """
 
 
-def log_damage(reference_id: int, company: str, user: str, error: StoreDamagedError) -> None:
+def log_damage(reference_id: int, error: StoreDamagedError) -> None:
     """Name a reference that maintenance leaves as it is, so that the others do not wait for it."""
-    logger.error("reference %d, of user %s of %s, is left as it is: %s", reference_id, user, company, error)
+    logger.error("reference %d is left as it is: %s", reference_id, error)

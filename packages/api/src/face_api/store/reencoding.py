@@ -95,7 +95,7 @@ class Reencoder:
         try:
             chip_png = self._vault.open(sealed or b"", "chip", company, user, made_by)
         except StoreDamagedError as error:
-            log_damage(reference_id, company, user, error)
+            log_damage(reference_id, error)
             return None
         return OutdatedChip(reference_id, company, user, chip_png)
 
@@ -103,7 +103,7 @@ class Reencoder:
         try:
             return self._replace(session, chip, template)
         except StoreDamagedError as error:
-            log_damage(chip.reference_id, chip.company, chip.user, error)
+            log_damage(chip.reference_id, error)
             return False
 
     def _replace(self, session: Session, chip: OutdatedChip, template: Template) -> bool:

@@ -148,7 +148,7 @@ class Resealer:
         try:
             values = {column: self._vault.open(value, column, *place) for column, value in sealed.items()}
         except StoreDamagedError as error:
-            log_damage(row.id, row.name, row.key, error)
+            log_damage(row.id, error)
             return False
         sealed = {column: self._vault.seal(value, column, *place) for column, value in values.items()}
         key_id = key_id_of(sealed["template"])

@@ -268,21 +268,27 @@ def _check_keys(database: Database, vault: Vault) -> None:
     with database.reading() as session:
         for key_id in keys_of_references(session):
             rows = session.execute(
-                select(col(Reference.photo_digest), col(Company.name), col(User.key), col(Reference.encoder_id))
+                select(
+                    col(Reference.id),
+                    col(Reference.photo_digest),
+                    col(Company.name),
+                    col(User.key),
+                    col(Reference.encoder_id),
+                )
                 .join(User, col(User.id) == col(Reference.user_id))
                 .join(Company, col(Company.id) == col(User.company_id))
                 .where(col(Reference.key_id) == key_id)
                 .limit(_SAMPLES)
             ).all()
-            if not rows or any(_opens(vault, sealed, *place) for sealed, *place in rows):
+            if not rows or any(_opens(vault, sealed, *place) for _, sealed, *place in rows):
                 continue
             if len(rows) == _SAMPLES:
                 raise KeysError(
                     f"the sealing key {key_id} is not the one of that id that sealed references: {KEY_REMEDY}"
                 )
             # So few may be damaged as well, and the others are not to wait for them.
-            for _, company, user, _ in rows:
-                logger.error("a reference of user %s of %s does not open with the key %s", user, company, key_id)
+            for reference_id, *_ in rows:
+                logger.error("reference %d does not open with the key %s", reference_id, key_id)
 
 
 def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:
