@@ -192,9 +192,12 @@ def test_uvicorn_and_warnings_flow_through_it(as_json: Log) -> None:
     assert "something is old" in warned["message"]
 
 
-def test_callers_cannot_fill_the_log_with_warnings(log: Log) -> None:
-    logging.getLogger("python_multipart.multipart").warning("Expected boundary character 45, got 0 at index 2")
+@pytest.mark.parametrize("name", ["python_multipart.multipart", logs.CONNECTIONS])
+def test_callers_cannot_fill_the_log_with_warnings(log: Log, name: str) -> None:
+    logging.getLogger(name).warning("Expected boundary character 45, got 0 at index 2")
     assert log.lines == []
+    logging.getLogger(name).error("a bug")
+    assert len(log.lines) == 1
 
 
 def test_the_last_configuration_counts(stderr: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,15 @@ def test_requests_are_counted_by_what_is_bounded() -> None:
     assert value(text, "face_api_http_request_seconds_count", route="/v1/companies/{company}") == 5
 
 
+def test_refused_connections_are_counted_by_reason() -> None:
+    metrics = Metrics()
+    for reason in ("http_invalid", "head_timeout", "http_invalid"):
+        metrics.refused(reason)
+    text = render(metrics)
+    assert value(text, "face_api_refused_connections_total", reason="http_invalid") == 2
+    assert value(text, "face_api_refused_connections_total", reason="head_timeout") == 1
+
+
 def test_gauges_are_what_they_measure_just_then() -> None:
     metrics = Metrics()
     line = ["photo"] * 3
@@ -131,6 +140,7 @@ _PROCESS = """
         metrics.outcome("enroll", "Success", "enrolled")
         metrics.stages("enroll", {"total": 100.0})
         metrics.request("/enrollment_img", "POST", 200, 0.1)
+        metrics.refused("http_invalid")
     waiting = number
     threading.Thread(target=anyio.run, args=(metrics.sample_regularly,), daemon=True).start()
     print("counted", flush=True)
@@ -187,6 +197,7 @@ def test_whoever_is_asked_tells_of_all(tmp_path: Path) -> None:
             assert (
                 value(text, "face_api_http_requests_total", route="/enrollment_img", method="POST", status="200") == 5
             )
+            assert value(text, "face_api_refused_connections_total", reason="http_invalid") == 5
             assert list(samples(text, "face_api_info").values()) == [1], "it is the same in all, and told once"
             assert "pid=" not in text
         processes[0].close()

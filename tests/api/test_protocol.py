@@ -14,6 +14,7 @@ import h11
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -21,6 +22,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from face_api import protocol
+from face_api.logs import CONNECTIONS
+from face_api.metrics import Metrics
+from face_api.middleware import RequestMiddleware
 from face_api.protocol import HEAD_BYTES, Connections
 from face_api.server import bound_sockets, uvicorn_config
 from support.tls import Certificate, certificate
@@ -42,6 +46,7 @@ class Served:
         self.go_on = threading.Event()
         self.entered = threading.Semaphore(0)
         self.bodies: list[bytes | str] = []
+        self.refused: list[str] = []
         context = None
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -52,11 +57,12 @@ class Served:
                 Route("/read", self._read, methods=["POST"]),
                 Route("/slow", self._slow),
                 Route("/big", self._big),
-            ]
+            ],
+            middleware=[Middleware(RequestMiddleware, metrics=Metrics())],
         )
         self._tls = tls
         (self._listener,) = bound_sockets("127.0.0.1", 0)
-        self.shared = Connections(limit, context)
+        self.shared = Connections(limit, self.refused.append, context)
         self.server = uvicorn.Server(uvicorn_config(app, self.shared))
         self._thread = threading.Thread(target=self.server.run, args=([self._listener],))
 
@@ -222,6 +228,7 @@ def test_over_tls_one_too_many_is_closed_before_its_handshake(
         assert served.open == 2, "a connection counts before its handshake"
         with pytest.raises((ConnectionError, ssl.SSLError)):
             served.connect()
+        assert served.refused == ["too_many_connections"]
         silent.close()
         wait_until(lambda: served.open == 1)
         with served.connect() as another:
@@ -517,6 +524,112 @@ def test_a_wish_to_upgrade_is_passed_over(caplog: pytest.LogCaptureFixture) -> N
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+# What is told of who was refused.
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, object]]]:
+    """What the log tells of refusals; uvicorn must tell nothing."""
+    caplog.set_level(logging.ERROR, CONNECTIONS)
+    caplog.set_level(logging.INFO, protocol.logger.name)
+
+    def told() -> list[dict[str, object]]:
+        assert not [each for each in caplog.records if each.levelno >= logging.WARNING]
+        names = ("request_id", "status", "reason", "left_out")
+        mine = [vars(each) for each in caplog.records if each.name == protocol.logger.name]
+        return [{name: each[name] for name in names if name in each} for each in mine]
+
+    return told
+
+
+Lines = Callable[[], list[dict[str, object]]]
+
+
+def request_id_in(answer: bytes) -> str:
+    (request_id,) = re.findall(rb"x-request-id: (\S+)", answer.lower())
+    return str(request_id.decode())
+
+
+def test_each_refusal_is_counted_and_logged(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", SHORT_S)
+    with serving(limit=1) as served:
+        with served.connect() as connection:
+            invalid = ask(connection, b"hello\r\n\r\n")
+        wait_until(lambda: served.open == 0)
+        with served.connect() as connection:
+            late = ask(connection, GET[:10])
+        wait_until(lambda: served.open == 0)
+        with served.connect() as slow:
+            slow.sendall(GET.replace(b"/", b"/slow", 1))
+            assert served.entered.acquire(timeout=PATIENCE_S)
+            with served.connect() as refused:
+                crowded = rest(refused)
+        expected = [(400, "http_invalid", invalid), (408, "head_timeout", late), (503, "too_many_connections", crowded)]
+        assert served.refused == [reason for _, reason, _ in expected]
+        assert lines() == [
+            {"request_id": request_id_in(answer), "status": status, "reason": reason, "left_out": 0}
+            for status, reason, answer in expected
+        ]
+
+
+def test_who_is_refused_again_and_again_does_not_fill_the_log(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "REFUSALS_S", 3600.0)
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", SHORT_S)
+
+    def told() -> list[tuple[object, object]]:
+        return [(line["reason"], line["left_out"]) for line in lines()]
+
+    with serving() as served:
+        for _ in range(10):
+            with served.connect() as connection:
+                ask(connection, b"hello\r\n\r\n")
+        assert told() == [("http_invalid", 0)]
+        with served.connect() as connection:
+            ask(connection, GET[:10])
+        assert told() == [("http_invalid", 0), ("head_timeout", 0)], "one reason does not hide another"
+        monkeypatch.setattr(protocol, "REFUSALS_S", 0.0)
+        for _ in range(2):
+            with served.connect() as connection:
+                ask(connection, b"hello\r\n\r\n")
+        assert told()[2:] == [("http_invalid", 9), ("http_invalid", 0)]
+        assert served.refused.count("http_invalid") == 12
+
+
+def test_who_is_refused_before_the_handshake_is_told_of_without_an_answer(
+    files: Certificate, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "EVICTABLE_S", 3600.0)
+    with serving(files, limit=1) as served, served.connect_bare():
+        wait_until(lambda: served.open == 1)
+        with pytest.raises(OSError), served.connect():
+            pass
+        assert served.refused == ["too_many_connections"]
+        assert lines() == [{"reason": "too_many_connections", "left_out": 0}]
+
+
+@pytest.mark.parametrize("is_at_once", [True, False])
+def test_a_message_that_breaks_off_is_known_by_its_own_request_id(lines: Lines, is_at_once: bool) -> None:
+    head = b"POST /read HTTP/1.1\r\nHost: here\r\nX-Request-ID: mine-%d\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving() as served, served.connect() as connection:
+        assert request_id_in(ask(connection, head % 1 + b"0\r\n\r\n")) == "mine-1"
+        connection.sendall(head % 2 + (b"no length\r\n" if is_at_once else b""))
+        if not is_at_once:
+            wait_until(lambda: not served.shared.waiting)
+            connection.sendall(b"no length\r\n")
+        answer = rest(connection)
+        check_failure(answer, b"400", b"http_invalid")
+        assert request_id_in(answer) == "mine-2"
+        assert [line["request_id"] for line in lines()] == ["mine-2"]
+
+
+def test_a_request_that_was_answered_lends_its_request_id_to_nobody(lines: Lines) -> None:
+    with serving() as served, served.connect() as connection:
+        assert request_id_in(ask(connection, GET[:-2] + b"X-Request-ID: mine\r\n\r\n")) == "mine"
+        answer = ask(connection, b"hello\r\n\r\n")
+        assert request_id_in(answer) != "mine"
+        assert [line["request_id"] for line in lines()] == [request_id_in(answer)]
+
+
 # TLS.
 
 
@@ -604,6 +717,8 @@ def test_what_is_overridden_and_used_is_still_there() -> None:
         (mine,) = served.server.server_state.connections
         assert isinstance(mine, H11Protocol)
         assert isinstance(mine.flow, FlowControl) and isinstance(mine.cycle, RequestResponseCycle)
+        assert mine.cycle.response_complete and mine.cycle.scope["state"]["request_id"]
+        assert mine.logger.name == CONNECTIONS
         assert (mine.cycle.disconnected, mine.cycle.message_event.is_set()) == (False, True)
         wait_until(lambda: (mine.conn.our_state, mine.conn.their_state) == (h11.IDLE, h11.IDLE))
         assert mine.conn.trailing_data == (b"", False)

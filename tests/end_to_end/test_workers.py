@@ -98,6 +98,17 @@ def test_the_figures_are_those_of_all(server: Server) -> None:
     assert requests() == [before + 40] * 6
 
 
+def test_who_is_refused_is_in_the_figures_of_all_and_in_the_log(server: Server) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", server.port), PATIENCE_S) as connection:
+            connection.sendall(b"no HTTP\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
+    text = server.client.get("/metrics").text
+    assert 'face_api_refused_connections_total{reason="http_invalid"} 20.0' in text
+    assert '"reason": "http_invalid"' in server.wait_for_log('"message": "refused"')
+    assert "Invalid HTTP request" not in "".join(server.log)
+
+
 def test_a_process_that_dies_is_replaced(server: Server) -> None:
     died = children(server)[0]
     died.kill()

@@ -90,6 +90,7 @@ def create_app(settings: Settings, analyser: Analyser | None = None) -> Starlett
         exception_handlers={HTTPException: _http_error},
         lifespan=lifespan,
     )
+    app.state.metrics = metrics
     # Both spellings of a path are routes: a redirect would lose the form.
     app.router.redirect_slashes = False
     return app

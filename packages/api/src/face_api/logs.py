@@ -22,8 +22,11 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 # uvicorn's second spelling of its messages, for terminals.
 _NO_EXTRAS = [*RESERVED_ATTRS, "color_message"]
 
-# Warns of every form that is malformed: any caller could fill the log.
-_OF_CALLERS = "python_multipart"
+CONNECTIONS = "uvicorn.error.connections"
+"""What uvicorn logs of connections, apart from what it logs of itself."""
+
+# They warn of every form, and of every request, that is malformed: any caller could fill the log.
+_OF_CALLERS = ("python_multipart", CONNECTIONS)
 
 _PLAIN = re.compile(r"[A-Za-z0-9._/:+-]+")
 _INDENT = "    "
@@ -38,7 +41,8 @@ def configure(form: Literal["json", "text"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     logging.captureWarnings(True)
-    logging.getLogger(_OF_CALLERS).setLevel(logging.ERROR)
+    for name in _OF_CALLERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _name_request(record: logging.LogRecord) -> bool:

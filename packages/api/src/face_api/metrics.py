@@ -80,6 +80,12 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self._refused = Counter(
+            "face_api_refused_connections",
+            "Connections that were ended for what came over them, or for being too many, by reason.",
+            ("reason",),
+            registry=registry,
+        )
         self._waiting = _gauge("face_api_queue_waiting", "Photos that wait for an inference worker.", registry)
         self._in_flight = _gauge("face_api_in_flight", "Messages that are being received or served.", registry)
         self._ready = _gauge("face_api_inference_workers_ready", "Inference workers with loaded networks.", registry)
@@ -117,6 +123,10 @@ class Metrics:
         self._requests.labels(route, known_method(method), str(status) if status else NO_ANSWER).inc()
         self._seconds.labels(route).observe(seconds)
         self.sample()
+
+    def refused(self, reason: str) -> None:
+        """Count a connection that was ended; `reason` is the token of X-Face-Reason."""
+        self._refused.labels(reason).inc()
 
     def queue(self, waiting: Callable[[], int]) -> None:
         """Tell how many photos wait for a worker; asked again whenever that is to be known, as are the next two."""

@@ -27,6 +27,16 @@ _REQUEST_ID = re.compile(REQUEST_ID_PATTERN)
 logger = logging.getLogger(__name__)
 
 
+def request_id_of(scope: Scope) -> str:
+    """Return the id of a request: the one that it brought, or else one that is made when it is first asked for."""
+    state = scope.setdefault("state", {})
+    if "request_id" not in state:
+        proposed = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        state["request_id"] = proposed if _REQUEST_ID.fullmatch(proposed) else uuid.uuid4().hex
+    request_id: str = state["request_id"]
+    return request_id
+
+
 class RequestMiddleware:
     """Gives the caller's request id back, or a new one, and notes how the request ended, never what the form held."""
 
@@ -38,9 +48,7 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        proposed = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
-        request_id = proposed if _REQUEST_ID.fullmatch(proposed) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_id = request_id_of(scope)
         token = current_request_id.set(request_id)
         start = time.perf_counter()
         answered_s = 0.0

@@ -5,8 +5,11 @@ and a head's size. The time of a message's body is the application's business (s
 """
 
 import asyncio
+import logging
+import math
 import ssl
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +20,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from face_api.middleware import REQUEST_ID_HEADER
+from face_api.logs import CONNECTIONS
+from face_api.middleware import REQUEST_ID_HEADER, request_id_of
 from face_api.responses import DRAIN_BYTES, DRAIN_S, FAIL, RETRY_AFTER_S, details
 
 HEAD_TIMEOUT_S = 10.0
@@ -36,10 +40,14 @@ MAX_LINGERING = 128
 EVICTABLE_S = 1.0
 """A connection that has waited so long for its next request may have to make room for another one."""
 
+REFUSALS_S = 1.0
+"""The log has a line for the first refusal of a reason, then none for so long: a refusal costs its caller nothing."""
 
 MAX_CHUNKS = 1_000
 CHUNK_BYTES = 256
 """Of a chunked message: so many chunks at most, and one more for each so many bytes. Each takes 5 us to parse."""
+
+logger = logging.getLogger(__name__)
 
 
 class _Messages(h11.Connection):
@@ -72,11 +80,15 @@ class Connections:
 
     Args:
         limit: connections that may be open at a time.
+        count_refusal: is called with the reason of each refusal.
         tls: None for plain HTTP.
     """
 
-    def __init__(self, limit: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, limit: int, count_refusal: Callable[[str], None], tls: ssl.SSLContext | None = None) -> None:
         self.limit = limit
+        self._count_refusal = count_refusal
+        self._logged: dict[str, tuple[float, int]] = {}
+        """For each reason, when the log had a line of it, and how many refusals it was not told of since."""
         self.tls = tls
         self.waiting: dict[Protocol, float] = {}
         """Those whose caller owes a request's head, and since when, on the loop's clock; the longest one first."""
@@ -92,6 +104,16 @@ class Connections:
             protocol.evict()
             return True
         return False
+
+    def note_refusal(self, reason: str, now: float, **answer: object) -> None:
+        """Count a refusal, and log it if its turn has come; `answer` is what the line tells of what was answered."""
+        self._count_refusal(reason)
+        last, left_out = self._logged.get(reason, (-math.inf, 0))
+        if now - last < REFUSALS_S:
+            self._logged[reason] = last, left_out + 1
+            return
+        self._logged[reason] = now, 0
+        logger.info("refused", extra=answer | {"reason": reason, "left_out": left_out})
 
 
 class Protocol(H11Protocol):
@@ -109,6 +131,7 @@ class Protocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.logger = logging.getLogger(CONNECTIONS)
         self.conn = _Messages(config.h11_max_incomplete_event_size)
         self._shared = shared
         self._socket: asyncio.Transport = None  # type: ignore[assignment] # set by connection_made, as in uvicorn
@@ -160,6 +183,7 @@ class Protocol(H11Protocol):
             self._end(503, "too_many_connections", {"Retry-After": str(RETRY_AFTER_S)})
         else:
             transport.abort()  # to tell why would take a handshake
+            self._shared.note_refusal("too_many_connections", self.loop.time())
 
     async def _start_tls(self, transport: asyncio.Transport, tls: ssl.SSLContext) -> None:
         secure: asyncio.Transport | None = None
@@ -260,10 +284,13 @@ class Protocol(H11Protocol):
 
     def _end(self, status: int, reason: str, headers: dict[str, str] | None = None) -> None:
         """Answer, and close the connection."""
+        is_serving = self.cycle is not None and not self.cycle.response_complete
+        request_id = request_id_of(self.cycle.scope) if is_serving else uuid.uuid4().hex  # type: ignore[arg-type] # a dict
+        self._shared.note_refusal(reason, self.loop.time(), request_id=request_id, status=status)
         answer = JSONResponse(
             FAIL,
             status,
-            details(reason) | {REQUEST_ID_HEADER: uuid.uuid4().hex, "connection": "close"} | (headers or {}),
+            details(reason) | {REQUEST_ID_HEADER: request_id, "connection": "close"} | (headers or {}),
         )
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
         lines += [name + b": " + value for name, value in [*self.server_state.default_headers, *answer.raw_headers]]

@@ -40,6 +40,7 @@ FIGURES_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus_client's: where processes share their figures. It is read when that library is imported."""
 
 Build = Callable[[], Starlette]
+"""Makes the application, whose `state.metrics` are told of what never reaches it."""
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +119,10 @@ class _Server(uvicorn.Server):
 
 def _serve(build: Build, settings: Settings, sockets: list[socket.socket], on_ready: Callable[[], None]) -> bool:
     allow_open_files(settings.max_connections + BACKLOG + OTHER_FILES)
-    connections = Connections(settings.max_connections, tls_context(settings))
-    server = _Server(uvicorn_config(build(), connections), on_ready)
+    tls = tls_context(settings)
+    app = build()
+    connections = Connections(settings.max_connections, app.state.metrics.refused, tls)
+    server = _Server(uvicorn_config(app, connections), on_ready)
     with suppress(KeyboardInterrupt):  # handed on by uvicorn after it shut down in order
         server.run(sockets)
     return server.started

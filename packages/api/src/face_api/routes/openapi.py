@@ -113,7 +113,9 @@ def openapi_document(endpoints: Sequence[Endpoint], settings: Settings) -> Json:
 _DESCRIPTION = """
 The two endpoints of the specification A_2021_F001 answer every outcome with HTTP 200 and tell it in the body; v1
 answers the same with details, status codes, and problem details (RFC 9457). Every answer has the headers X-Request-ID
-and, where there is one, X-Face-Reason: a stable token for programs.
+and, where there is one, X-Face-Reason: a stable token for programs. What is no HTTP (400 `http_invalid`), comes too
+late (408 `head_timeout`) or over one connection too many (503 `too_many_connections`) is answered {"result":"Fail"} as
+application/json, below /v1 too.
 """
 
 _TAGS = [
