@@ -33,8 +33,8 @@ STRIP_ROWS = 16
 STEM_STRIDE = 8  # pixels of the plane for each feature
 STEM_WINDOW = 29  # pixels of the plane that one feature sees: 1 + 4 (1 + 2 + 4)
 
-LARGE_PIXELS = 250_000
-"""Pixels searched, from which on freed memory is worth giving back."""
+TRIM_PIXELS = 250_000
+"""Pixels searched, after which freed memory is worth giving back: those of one photo, or of several small ones."""
 
 MAX_BATCH = 32
 """Chips encoded in one run: eight faces with four views each. More take memory, and no less time."""
@@ -97,6 +97,8 @@ class ConvertedRuntime:
         self._aligner = aligner
         # A photo uses all cores; two at a time would only wait for each other's threads.
         self._turn = threading.Lock()
+        self._searched = 0
+        """Pixels, since memory was given back."""
 
     def detect(self, image_rgb: ImageRGB, upsample: int) -> list[Detection]:
         return self.timed_detect(image_rgb, upsample, {})
@@ -105,8 +107,10 @@ class ConvertedRuntime:
         """Detect, and add the milliseconds within the network and around it to `timings_ms`."""
         with self._turn:
             found = self._detect(image_rgb, upsample, timings_ms)
-        if image_rgb.shape[0] * image_rgb.shape[1] << (2 * upsample) >= LARGE_PIXELS:
-            trim()
+            self._searched += image_rgb.shape[0] * image_rgb.shape[1] << (2 * upsample)
+            if self._searched >= TRIM_PIXELS:
+                trim()
+                self._searched = 0
         return found
 
     def _detect(self, image_rgb: ImageRGB, upsample: int, timings_ms: StageTimings) -> list[Detection]:
