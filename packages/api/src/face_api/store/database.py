@@ -36,6 +36,9 @@ BUSY_TIMEOUT_S = 10.0
 POOL_SIZE = 8
 POOL_OVERFLOW = 8
 POOL_TIMEOUT_S = 5.0
+SQLITE_OVERFLOW = 56
+"""With the pool's more than the service has threads: here a reader waits for nobody, so for no connection either."""
+
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = STATEMENT_TIMEOUT_S + 2.0
@@ -288,7 +291,13 @@ def _open_sqlite(path: Path) -> Engine:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=SQLITE_OVERFLOW,
+        pool_timeout=POOL_TIMEOUT_S,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+    )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
