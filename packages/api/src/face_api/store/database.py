@@ -297,6 +297,7 @@ def _open_sqlite(path: Path) -> Engine:
         max_overflow=SQLITE_OVERFLOW,
         pool_timeout=POOL_TIMEOUT_S,
         connect_args={"timeout": BUSY_TIMEOUT_S},
+        hide_parameters=True,  # a traceback in the log must not tell the values of a row
     )
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -352,6 +353,7 @@ def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
         pool_pre_ping=True,  # a server that was restarted is found again by the next request
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
