@@ -11,6 +11,7 @@ from threading import Event, Lock
 import pytest
 from sqlalchemy import URL, text
 
+from face_api.services.retention import purge
 from face_api.store import (
     Database,
     KeyFile,
@@ -281,6 +282,7 @@ def compactions(store: Store, monkeypatch: pytest.MonkeyPatch) -> Compactions:
     counted = Compactions(store)
     monkeypatch.setattr(Database, "compact", counted.compact)
     monkeypatch.setattr(store.database, "_scrubbing", counted)
+    monkeypatch.setattr(database_module, "SCRUB_REST", 0)
     return counted
 
 
@@ -326,6 +328,30 @@ def test_a_compaction_that_began_before_an_erasure_has_not_overwritten_it(
         assert all(receipt.overwritten for receipt in receipts)
         assert len(compactions.begun_at) == 2
         assert compactions.begun_at[-1] == max(receipt.audit_entry.sequence for receipt in receipts)
+
+
+@only_sqlite
+def test_after_a_long_compaction_erasures_do_without_until_the_service_makes_up_for_them(
+    store: Store, compactions: Compactions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def erase(user: str) -> bool:
+        enroll(store, 1, user=user)
+        receipt = store.eraser.erase_user(CALLER, "withmind", user)
+        assert receipt is not None
+        return receipt.overwritten
+
+    monkeypatch.setattr(database_module, "SCRUB_REST", 1_000_000)
+    compactions.go_on.set()
+    assert erase("tamy")
+    assert not erase("joe")
+    store.database.catch_up()
+    assert len(compactions.begun_at) == 1, "no rest"
+    monkeypatch.setattr(store.database, "_rested_at", time.monotonic())
+    purge(store, CALLER, 90)
+    store.database.catch_up()
+    assert len(compactions.begun_at) == 2
+    monkeypatch.setattr(store.database, "_rested_at", time.monotonic() + 0.3)
+    assert erase("ann"), "a short rest is waited for"
 
 
 @only_sqlite

@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 def purge(store: Store, caller: Caller, keep_days: int) -> int:
     """Remove the events that are older than so many days, and return how many they were. Raises StoreError.
 
-    And the answers of more than a day ago.
+    And the answers of more than a day ago, and the traces of earlier erasures.
     """
+    store.database.catch_up()
     store.idempotency.purge()
     return store.events.purge(caller, utc_now() - timedelta(days=keep_days))
 

@@ -51,6 +51,13 @@ LOG_BYTES = 64 * 1024 * 1024
 SCRUBBED_BYTES = 256 * 1024 * 1024
 """A SQLite file of 230 MB was written anew in 1.1 seconds (two cores, an SSD)."""
 
+SCRUB_REST = 20
+"""So many times as long as it took to write the file anew it is not done again: everybody's writes wait meanwhile, and
+a company's key may erase twenty users a second."""
+
+SCRUB_WAIT_S = 0.5
+"""An erasure waits for so much of that rest, in a thread that others may need; a longer one it leaves to `catch_up`."""
+
 _T = TypeVar("_T")
 
 _WRITE = "face_api_write"
@@ -106,6 +113,8 @@ class Database:
         self._scrubbing = threading.Lock()
         self._scrubs = 0
         self._is_scrubbed = False
+        self._rested_at = 0.0
+        self._is_scrub_due = False
         self._writes = self._engine.execution_options(**{_WRITE: True})
 
     def close(self) -> None:
@@ -213,7 +222,8 @@ class Database:
 
         SQLite zeroes what is removed (secure_delete), but neither copies in its write-ahead log, which is emptied here
         unless readers keep it from that for longer than the busy time-out, nor, rarely, those in the gaps of pages
-        whose rows it had moved: a file of up to SCRUBBED_BYTES is therefore written anew, once for all who wait for it.
+        whose rows it had moved: a file of up to SCRUBBED_BYTES is therefore written anew, once for all who wait for it,
+        and again only after a rest.
         PostgreSQL: see `compact`.
         """
         if not self.is_sqlite:
@@ -222,13 +232,24 @@ class Database:
         with self._scrubbing:
             # One that began after this was called has overwritten it, too: several who wait need but one.
             if self._scrubs == begun_before:
+                rest_s = self._rested_at - time.monotonic()
+                if rest_s > SCRUB_WAIT_S:
+                    self._is_scrub_due = True
+                    return False
+                time.sleep(max(0.0, rest_s))
                 self._scrubs += 1
                 self._is_scrubbed = False
                 try:
                     self._is_scrubbed = self._scrub()
                 except (StoreUnavailableError, StatementRefusedError, OSError) as error:
                     logger.warning("what was removed may have left traces in the database's files: %s", error)
+                self._is_scrub_due = not self._is_scrubbed
             return self._is_scrubbed
+
+    def catch_up(self) -> None:
+        """Scrub for the erasures of this process that could not."""
+        if self._is_scrub_due:
+            self.scrub()
 
     def _scrub(self) -> bool:
         if self._path.stat().st_size > SCRUBBED_BYTES:
@@ -248,10 +269,13 @@ class Database:
             if self.is_sqlite:
                 # The copy that it makes would otherwise be in memory, all of it.
                 connection.exec_driver_sql("PRAGMA temp_store = FILE")
+                start = time.monotonic()
                 try:
                     connection.exec_driver_sql("VACUUM")
                 finally:
                     connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
+                    end = time.monotonic()
+                    self._rested_at = end + SCRUB_REST * (end - start)
             else:
                 present = inspect(connection).get_table_names()
                 for table in _ERASED_FROM:

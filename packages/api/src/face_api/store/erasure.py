@@ -38,8 +38,8 @@ class Counts:
 class Receipt:
     """What an erasure removed, when, and the audit entry that says so.
 
-    `overwritten`: no byte of it is left in the database's files (see Database.scrub). Otherwise `face-api compact` sees
-    to that.
+    `overwritten`: no byte of it is left in the database's files (see Database.scrub). Otherwise the service, where it
+    can, sees to that within the hour, or `face-api compact`.
     """
 
     company: str

@@ -178,7 +178,7 @@ class Receipt(Model):
     at: datetime
     audit_entry: str
     overwritten: bool = Field(
-        description="False: traces may be left in the database's files until an operator compacts."
+        description="False: traces may be left in the database's files until the service, or an operator, compacts."
     )
 
 
