@@ -717,7 +717,8 @@ def test_what_is_overridden_and_used_is_still_there() -> None:
         (mine,) = served.server.server_state.connections
         assert isinstance(mine, H11Protocol)
         assert isinstance(mine.flow, FlowControl) and isinstance(mine.cycle, RequestResponseCycle)
-        assert mine.cycle.response_complete and mine.cycle.scope["state"]["request_id"]
+        wait_until(lambda: mine.cycle.response_complete)  # set only after the last byte was sent
+        assert mine.cycle.scope["state"]["request_id"]
         assert mine.logger.name == CONNECTIONS
         assert (mine.cycle.disconnected, mine.cycle.message_event.is_set()) == (False, True)
         wait_until(lambda: (mine.conn.our_state, mine.conn.their_state) == (h11.IDLE, h11.IDLE))

@@ -16,6 +16,7 @@ import httpx2
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 240.0
+LOG_TIMEOUT_S = 30.0
 
 REAL = (str(Path(sys.executable).with_name("face-api")), "serve")
 LIGHT = (sys.executable, "-m", "support.light_server")
@@ -75,7 +76,7 @@ class Server:
 
     def wait_for_log(self, text: str) -> str:
         """Return the first line of the log that holds the text."""
-        deadline = time.monotonic() + REQUEST_TIMEOUT_S
+        deadline = time.monotonic() + LOG_TIMEOUT_S
         while time.monotonic() < deadline:
             if found := [line for line in self.log if text in line]:
                 return found[0]
