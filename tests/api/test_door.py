@@ -10,10 +10,11 @@ from starlette.testclient import TestClient
 
 from face_api.errors import BusyError
 from face_api.routes.v1 import Endpoint
-from face_api.routes.v1.turns import AT_ONCE_OF_ONE
+from face_api.routes.v1.turns import AT_ONCE, AT_ONCE_OF_ONE
 from face_api.settings import Settings
 from face_api.store import Added
 from face_api.store.enrollments import EnrollmentStore
+from face_api.store.erasure import Eraser
 from face_api.store.statistics import Statistics
 from support.api import (
     EMPTY,
@@ -28,6 +29,7 @@ from support.api import (
     Answer,
     Held,
     Json,
+    Key,
     Planted,
     app_of,
     ask,
@@ -288,6 +290,60 @@ def test_who_looks_much_up_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pyt
             is_over.set()
             await asyncio.gather(*asked)
             assert len(running) == AT_ONCE_OF_ONE
+
+    asyncio.run(scenario())
+
+
+def test_who_erases_a_company_with_many_users_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_of(tmp_path, auth="keys", deadline_s=1.0)
+    admin, leaked, others = new_key(tmp_path), new_key(tmp_path, "withmind"), new_key(tmp_path, "other")
+    is_over, running = threading.Event(), []
+
+    def slowly(*_: object) -> None:
+        running.append(True)
+        assert is_over.wait(30)
+
+    monkeypatch.setattr(Eraser, "erase_company", slowly)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+
+            async def ask(method: str, path: str, key: Key) -> Answer:
+                return await exchange(app, method, path, key.headers)
+
+            first = asyncio.create_task(ask("DELETE", "/v1/companies/withmind", admin))
+            await until(lambda: len(running) == 1)
+            for _ in range(AT_ONCE + 1):  # callers who had no answer in time
+                again = await ask("DELETE", "/v1/companies/withmind", admin)
+                assert (again.status, again.reason) == (503, "deadline_exceeded")
+            assert (await ask("GET", "/v1/companies/other", others)).status == 200
+            assert (await ask("GET", "/v1/companies", admin)).status == 200
+            assert (await ask("DELETE", f"/v1/keys/{leaked.key_id}", admin)).status == 200
+            is_over.set()
+            await first
+            assert len(running) == 1
+
+    asyncio.run(scenario())
+
+
+def test_without_keys_all_callers_together_are_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = app_of(tmp_path)
+    together = threading.Barrier(AT_ONCE)
+
+    def meet(*_: object) -> list[Any]:
+        together.wait(30)
+        return []
+
+    monkeypatch.setattr(Statistics, "summary", meet)
+
+    async def scenario() -> None:
+        async with app.router.lifespan_context(app):
+            asked = [asyncio.create_task(exchange(app, "GET", "/v1/stats")) for _ in range(AT_ONCE)]
+            assert [answer.status for answer in await asyncio.gather(*asked)] == [200] * AT_ONCE
 
     asyncio.run(scenario())
 

@@ -1,7 +1,7 @@
 """v1's enrollments and verifications: what they tell, why they refuse, and that a request sent again is done once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -11,8 +11,9 @@ from starlette.testclient import TestClient
 
 from face_api.inference import AnalysisTooLongError, WorkerLostError
 from face_api.routes.v1 import photos
-from face_api.store import StoreDamagedError, StoreUnavailableError
+from face_api.store import StatementRefusedError, StoreDamagedError, StoreUnavailableError
 from face_api.store.enrollments import EnrollmentStore
+from face_api.store.idempotency import IdempotencyStore
 from face_engine.errors import (
     ImageCorruptError,
     ImageTooManyPixelsError,
@@ -433,6 +434,32 @@ def test_after_a_bug_the_key_is_free(client: TestClient, analyser: Planted) -> N
     analyser.planted[STRANGER] = ZeroDivisionError()
     check_problem(enroll_once(client, STRANGER), "internal_error", 500)
     assert enroll_once(client, TAMY).status_code == 201
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("disk full"), StatementRefusedError("no such column")])
+def test_what_is_done_is_told_though_its_key_cannot_be_kept(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setattr(IdempotencyStore, "complete", raising(error))
+    assert enroll_once(client, TAMY).status_code == 201
+    assert str(error) in caplog.text
+    check_problem(enroll_once(client, TAMY), "idempotency_key_in_use", 409)
+
+
+@pytest.mark.parametrize("error", [StoreUnavailableError("disk full"), StatementRefusedError("no such column")])
+def test_what_failed_is_told_though_its_key_cannot_be_freed(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setattr(IdempotencyStore, "release", raising(error))
+    check_problem(enroll_once(client, EMPTY), "no_face", 422)
+    assert str(error) in caplog.text
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_an_answer_goes_with_whom_it_is_about(client: TestClient, analyser: Planted) -> None:

@@ -345,13 +345,45 @@ def test_after_a_long_compaction_erasures_do_without_until_the_service_makes_up_
     assert erase("tamy")
     assert not erase("joe")
     store.database.catch_up()
-    assert len(compactions.begun_at) == 1, "no rest"
-    monkeypatch.setattr(store.database, "_rested_at", time.monotonic())
+    assert len(compactions.begun_at) == 2, "once an hour that is no matter"
+    assert not erase("jim")
     purge(store, CALLER, 90)
     store.database.catch_up()
-    assert len(compactions.begun_at) == 2
+    assert len(compactions.begun_at) == 3
     monkeypatch.setattr(store.database, "_rested_at", time.monotonic() + 0.3)
     assert erase("ann"), "a short rest is waited for"
+
+
+@only_sqlite
+def test_a_compaction_that_waits_for_a_writer_is_not_a_long_one(store: Store) -> None:
+    held = Event()
+
+    def write() -> None:
+        with store.database.writing():
+            held.set()
+            time.sleep(1.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        held.wait()
+        start = time.monotonic()
+        store.database.compact()
+        took_s = time.monotonic() - start
+        writer.result()
+    assert took_s > 0.9
+    assert store.database._rested_at - start < database_module.SCRUB_REST * took_s / 2
+
+
+@only_sqlite
+def test_after_a_compaction_that_failed_nobody_rests(store: Store) -> None:
+    with store.database._engine.connect() as pooled:  # the one that is used next
+        pooled.exec_driver_sql("PRAGMA busy_timeout = 200")
+    busy = sqlite3.connect(store.database._path, isolation_level=None)
+    with closing(busy):
+        busy.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError):
+            store.database.compact()
+    assert store.database._rested_at <= time.monotonic()
 
 
 @only_sqlite

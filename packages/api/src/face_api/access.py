@@ -70,9 +70,12 @@ class Access:
         return identity
 
 
-def share_of(identity: Identity) -> str:
-    """Return the name under which all requests count together that one company, or one administrator's key, sends."""
-    return identity.company or f"key {identity.key_id}"
+def share_of(identity: Identity) -> str | None:
+    """Return the name under which all requests count together that one company, or one administrator's key, sends.
+
+    None without keys: all come from this machine.
+    """
+    return None if identity == ANONYMOUS else identity.company or f"key {identity.key_id}"
 
 
 def require_company(identity: Identity, company: str) -> None:

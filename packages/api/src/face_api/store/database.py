@@ -55,6 +55,9 @@ SCRUB_REST = 20
 """So many times as long as it took to write the file anew it is not done again: everybody's writes wait meanwhile, and
 a company's key may erase twenty users a second."""
 
+SCRUB_REST_MAX_S = 60.0
+"""Of that time some may have been spent on waiting for another process that wrote."""
+
 SCRUB_WAIT_S = 0.5
 """An erasure waits for so much of that rest, in a thread that others may need; a longer one it leaves to `catch_up`."""
 
@@ -247,8 +250,9 @@ class Database:
             return self._is_scrubbed
 
     def catch_up(self) -> None:
-        """Scrub for the erasures of this process that could not."""
+        """Scrub for the erasures of this process that could not, whether or not it has to rest."""
         if self._is_scrub_due:
+            self._rested_at = 0.0
             self.scrub()
 
     def _scrub(self) -> bool:
@@ -264,7 +268,7 @@ class Database:
             Whether nothing is left. False: a reader kept SQLite's log from being emptied; or it is PostgreSQL, whose
             log is its administrator's.
         """
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._turn_to_write(), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_sqlite:
                 # The copy that it makes would otherwise be in memory, all of it.
@@ -274,8 +278,8 @@ class Database:
                     connection.exec_driver_sql("VACUUM")
                 finally:
                     connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
-                    end = time.monotonic()
-                    self._rested_at = end + SCRUB_REST * (end - start)
+                end = time.monotonic()
+                self._rested_at = end + min(SCRUB_REST * (end - start), SCRUB_REST_MAX_S)
             else:
                 present = inspect(connection).get_table_names()
                 for table in _ERASED_FROM:

@@ -43,6 +43,7 @@ class Endpoint:
         fields: of the form, besides the image, where a photo is expected.
         operation: under which the metrics count it.
         idempotent: whether Idempotency-Key is looked at.
+        lasting: whether it may take minutes.
     """
 
     method: Method
@@ -59,6 +60,7 @@ class Endpoint:
     operation: Operation | None = None
     admin: bool = False
     idempotent: bool = False
+    lasting: bool = False
 
     async def __call__(self, call: Call) -> Response:
         if self.admin:
@@ -81,7 +83,9 @@ async def _answer(door: Door, turns: Turns, methods: Mapping[str, Endpoint], req
     endpoint = methods["GET" if request.method == "HEAD" else request.method]
     if endpoint.operation is not None:
         request.state.operation = endpoint.operation
-    handler = partial(turns.take, endpoint) if endpoint.expects == "nothing" else endpoint
+    handler: Handler = endpoint
+    if endpoint.expects == "nothing":
+        handler = partial(turns.take_lasting if endpoint.lasting else turns.take, endpoint)
     answer = await door.answer(request, endpoint.expects, handler, problem_answer)
     for name, value in NO_STORE.items():
         answer.headers.setdefault(name, value)

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from functools import partial
 
 from anyio import CancelScope
 from anyio.to_thread import run_sync
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from face_api.errors import RefusalError
 from face_api.responses import details
 from face_api.routes.door import Call
-from face_api.store import Claim, IdempotencyError, Store, StoredAnswer, StoreError
+from face_api.store import Claim, IdempotencyError, StatementRefusedError, Store, StoredAnswer, StoreError
 
 KEY_HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
@@ -78,14 +78,21 @@ class Once:
         try:
             answer = await work()
         except BaseException:
-            with CancelScope(shield=True), suppress(StoreError):  # the key is free again after a while
-                await run_sync(self._store.idempotency.release, claim)
+            await self._conclude(partial(self._store.idempotency.release, claim))
             raise
+        body = remember(answer)
+        await self._conclude(partial(self._store.idempotency.complete, claim, answer.status_code, body, company, user))
+        return answer
+
+    async def _conclude(self, conclude: Callable[[], object]) -> None:
+        """Keep the answer, or free the key. Where that fails, what happened is the answer all the same.
+
+        A retry will then not have it, and the key is free again after a while.
+        """
         try:
             with CancelScope(shield=True):
-                body = remember(answer)
-                await run_sync(self._store.idempotency.complete, claim, answer.status_code, body, company, user)
+                await run_sync(conclude)
         except StoreError as error:
-            # It is done, and the answer is the true one; only a retry will not have it.
-            logger.error("an answer could not be kept for its Idempotency-Key: %s", error)  # noqa: TRY400 - no bug
-        return answer
+            logger.error("an Idempotency-Key could not be concluded: %s", error)  # noqa: TRY400 - no bug
+        except StatementRefusedError:
+            logger.exception("a bug")

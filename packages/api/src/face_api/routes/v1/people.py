@@ -109,6 +109,7 @@ def people_endpoints(store: Store) -> list[Endpoint]:
             {200: schemas.Receipt},
             unregistered,
             admin=True,
+            lasting=True,
         ),
         Endpoint(
             "GET",

@@ -1,5 +1,6 @@
 """Who looks much up, or erases much, keeps nobody from enrolling: that happens a few requests at a time."""
 
+from contextlib import nullcontext
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
@@ -21,8 +22,15 @@ class Turns:
     def __init__(self) -> None:
         self._all = CapacityLimiter(AT_ONCE)
         self._by_share: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
+        self._lasting = CapacityLimiter(1)
 
     async def take(self, handler: Handler, call: Call) -> Response:
-        own = self._by_share.setdefault(share_of(call.identity), CapacityLimiter(AT_ONCE_OF_ONE))
+        share = share_of(call.identity)
+        own = nullcontext() if share is None else self._by_share.setdefault(share, CapacityLimiter(AT_ONCE_OF_ONE))
         async with own, self._all:
+            return await handler(call)
+
+    async def take_lasting(self, handler: Handler, call: Call) -> Response:
+        """What may last for minutes has a line of its own: it goes on after its deadline, and callers ask again."""
+        async with self._lasting:
             return await handler(call)
