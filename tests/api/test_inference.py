@@ -189,6 +189,15 @@ def test_a_photo_that_takes_too_long_costs_its_worker_and_the_next_one_is_analys
     run_with_pool(scenario, limit_s=5.0)
 
 
+def test_a_photo_that_came_while_the_networks_were_loading_is_not_waited_for_longer() -> None:
+    async def scenario(pool: InferencePool) -> None:
+        kill_a_worker()
+        with pytest.raises(AnalysisTooLongError):
+            await pool.analyse(jpeg(portrait("obama.jpg", height=2_000)))
+
+    run_with_pool(scenario, limit_s=0.01)
+
+
 def test_a_worker_that_died_is_not_ready_until_another_one_is() -> None:
     async def scenario(pool: InferencePool) -> None:
         assert pool.ready_workers == 1

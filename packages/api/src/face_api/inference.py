@@ -302,6 +302,8 @@ def _is_alive(pid: int) -> bool:
 def _kill_unless_done(worker: _Worker, future: Future[Analysis]) -> None:
     if not future.done():
         worker.kill()
+        # While it still loads its networks nothing is known of its process.
+        asyncio.get_running_loop().call_later(WATCH_S, _kill_unless_done, worker, future)
 
 
 @dataclass(frozen=True, slots=True)
