@@ -166,7 +166,10 @@ class Process:
     def render(self) -> str:
         self._asks.write("\n")
         self._asks.flush()
-        lines = list(iter(self._answers.readline, "# end\n"))
+        lines = []
+        while (line := self._answers.readline()) != "# end\n":
+            assert line, "the process ended"
+            lines.append(line)
         return "".join(lines)
 
     def close(self) -> None:
@@ -200,6 +203,8 @@ def test_whoever_is_asked_tells_of_all(tmp_path: Path) -> None:
             assert value(text, "face_api_refused_connections_total", reason="http_invalid") == 5
             assert list(samples(text, "face_api_info").values()) == [1], "it is the same in all, and told once"
             assert "pid=" not in text
+        (tmp_path / "counter_1.db").touch()  # as a process does for a moment, and one that is killed in it, for ever
+        assert value(processes[0].render(), "face_api_outcomes_total", **labels) == 5
         processes[0].close()
         mark_process_dead(processes[0].process.pid, str(tmp_path))  # type: ignore[no-untyped-call]
         text = processes[1].render()

@@ -170,5 +170,7 @@ def test_sigterm_in_a_storm_finishes_what_was_accepted_and_refuses_the_rest(tmp_
 
 def waiting(server: Server) -> float:
     """Return how many photos wait for a worker, as the server's figures tell it."""
-    (value,) = re.findall(r"^face_api_queue_waiting (\S+)$", server.client.get("/metrics").text, re.MULTILINE)
-    return float(value)
+    told = server.client.get("/metrics").text
+    found = re.search(r"^face_api_queue_waiting (\S+)$", told, re.MULTILINE)
+    assert found, told
+    return float(found[1])

@@ -4,7 +4,9 @@ Where several processes serve, prometheus_client keeps the figures in files that
 whoever is asked tells those of all. A gauge is then a number that each process wrote there last.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -14,6 +16,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Metric,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
@@ -44,7 +47,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         if _SHARED:
-            MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
+            _FilesOfAll(self._registry)  # type: ignore[no-untyped-call]
         else:
             ProcessCollector(registry=self._registry)
         registry = None if _SHARED else self._registry
@@ -157,6 +160,24 @@ class Metrics:
         """Return the figures, of all processes, as Prometheus' text and its content type. It takes milliseconds."""
         self.sample()
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+class _FilesOfAll(MultiProcessCollector):
+    """Leaves out what a process has opened and not yet filled, or never will: one such file would fail all figures.
+
+    See prometheus/client_python#1199.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        filled = [str(path) for path in Path(self._path).glob("*.db") if _size(path)]
+        metrics: Iterable[Metric] = self.merge(filled)  # type: ignore[no-untyped-call]
+        return metrics
+
+
+def _size(path: Path) -> int:
+    with suppress(FileNotFoundError):  # its process ended just now
+        return path.stat().st_size
+    return 0
 
 
 def known_method(method: str) -> str:
