@@ -17,6 +17,9 @@ SAMPLES = 100
 TENTH = SAMPLES // 10
 GROWTH = 1.1
 
+# Counted, but never reached: what counts must not grow either.
+SETTINGS: dict[str, object] = {"limit_per_user": "1000000/minute;1000000/hour"}
+
 Photo = tuple[bytes, object]
 """A file, and the answer to its analysis for any of the users."""
 

@@ -50,7 +50,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "message_too_large": (413, "The message is too large."),
         "image_too_large": (413, "The image file is too large."),
         "image_too_small": (422, "The image file is too small."),
-        "image_type_unsupported": (415, "The image is no file of a type that is taken."),
+        "image_type_unsupported": (415, "The image is of a type that is not taken."),
         "image_truncated": (422, "The image file is cut off: its end is missing."),
         "image_corrupt": (422, "The image file is damaged and cannot be decoded."),
         "image_too_many_pixels": (422, "The image has too many pixels."),

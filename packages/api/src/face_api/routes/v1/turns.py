@@ -31,6 +31,6 @@ class Turns:
             return await handler(call)
 
     async def take_lasting(self, handler: Handler, call: Call) -> Response:
-        """What may last for minutes has a line of its own: it goes on after its deadline, and callers ask again."""
+        """What may last for minutes has a line of its own: it goes on when its caller has left, who may ask again."""
         async with self._lasting:
             return await handler(call)
