@@ -1,11 +1,27 @@
 """What a distance is worth: the share of strangers who come as near.
 
-It was measured once, and belongs to one encoder's templates; docs/accuracy.md has the figures and what they rest on.
+That is measured on a labelled set, by `face-engine evaluate`, and kept in a calibration file. One such file comes with
+the engine; docs/accuracy.md has its figures and what they rest on. It holds for one encoder's templates.
 """
 
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from face_engine.errors import CalibrationError
+from face_engine.matching import MAX_TOLERANCE
+
+SCHEMA = "face-engine-calibration/1"
+
+MAX_FILE_BYTES = 1_000_000
 
 RULE_OF_THREE = 3
 """Where none of n independent trials succeeded, the rate is below 3/n with 95 % confidence (Hanley and Lippman-Hand,
@@ -33,8 +49,20 @@ class Calibration:
     comparisons: int
     """Number of non-mated pairs."""
 
+    persons: int
+    """Whose photos were compared."""
+
     source: str
     """What was compared, and when."""
+
+    target_fmr: float
+    """The false match rate for which a tolerance was looked for."""
+
+    tolerance: float | None
+    """The largest one that keeps to it; None where so few comparisons cannot tell it."""
+
+    tolerance_interval: tuple[float, float] | None
+    """95 % interval of that."""
 
     def false_match_rate(self, distance: float) -> float:
         """Return the estimated share of strangers at a distance of 0 and more, or nearer.
@@ -42,58 +70,70 @@ class Calibration:
         In (0, 1], growing: log-linear between the measured points, 1 from the last one on, and never below what so many
         comparisons can tell.
         """
-        floor = RULE_OF_THREE / self.comparisons
+        floor = min(1.0, RULE_OF_THREE / self.comparisons)
         rates = np.maximum(self.false_match_rates, floor)
         return float(np.exp(np.interp(distance, self.distances, np.log(rates))))
 
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of a calibration file."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
 def published(encoder_id: str) -> Calibration | None:
-    """Return the measured rates of an encoder's templates, or None where they were not measured."""
-    return _LFW_DEVELOPMENT if encoder_id == _LFW_DEVELOPMENT.encoder_id else None
+    """Return the calibration that comes with the engine, or None where it is of another encoder."""
+    known = _published()
+    return known if encoder_id == known.encoder_id else None
 
 
-_COMPARISONS = 443_145
-_FALSE_MATCHES = {
-    0.375: 0,
-    0.400: 1,
-    0.425: 8,
-    0.450: 33,
-    0.475: 94,
-    0.500: 238,
-    0.525: 585,
-    0.550: 1_287,
-    0.575: 2_910,
-    0.600: 6_186,
-    0.625: 12_407,
-    0.650: 23_234,
-    0.675: 40_425,
-    0.700: 65_235,
-    0.725: 97_417,
-    0.750: 136_345,
-    0.775: 179_699,
-    0.800: 224_589,
-    0.825: 268_865,
-    0.850: 310_374,
-    0.875: 347_885,
-    0.900: 379_287,
-    0.925: 403_930,
-    0.950: 421_188,
-    0.975: 431_983,
-    1.000: 438_131,
-    1.025: 441_105,
-    1.050: 442_409,
-    1.075: 442_889,
-    1.100: 443_068,
-    1.125: 443_123,
-    1.150: 443_140,
-    1.175: 443_145,
-}
-"""By distance: what scripts/calibration.py counted."""
+def load_calibration(path: Path) -> Calibration:
+    """Read a calibration file, which `face-engine evaluate` wrote.
 
-_LFW_DEVELOPMENT = Calibration(
-    encoder_id="dlib-resnet-v1:55533b28a958/5pt-150px-pad0.25/diagonal4/float32",
-    distances=tuple(_FALSE_MATCHES),
-    false_match_rates=tuple(matches / _COMPARISONS for matches in _FALSE_MATCHES.values()),
-    comparisons=_COMPARISONS,
-    source="943 photos of 379 persons of LFW (funneled) that its View 2 does not use; 2026-11-23",
-)
+    Raises:
+        CalibrationError: it cannot be read, or is none.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise CalibrationError(f"{path}: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise CalibrationError(f"{path}: is too large for a calibration file")
+    try:
+        return _parsed(json.loads(data))
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise CalibrationError(f"{path}: is no calibration file of this version: {problem}") from error
+
+
+@cache
+def _published() -> Calibration:
+    return _parsed(json.loads(files("face_engine").joinpath("calibration.json").read_bytes()))
+
+
+def _parsed(document: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a document. Raises ValueError, KeyError or TypeError where it is none."""
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is not {SCHEMA}")
+    interval = document["tolerance_interval"]
+    calibration = Calibration(
+        encoder_id=str(document["encoder_id"]),
+        distances=tuple(map(float, document["distances"])),
+        false_match_rates=tuple(map(float, document["false_match_rates"])),
+        comparisons=int(document["comparisons"]),
+        persons=int(document["persons"]),
+        source=str(document["source"]),
+        target_fmr=float(document["target_fmr"]),
+        tolerance=None if document["tolerance"] is None else float(document["tolerance"]),
+        tolerance_interval=None if interval is None else (float(interval[0]), float(interval[1])),
+    )
+    distances, rates = calibration.distances, calibration.false_match_rates
+    if not distances or len(distances) != len(rates) or calibration.comparisons < 1:
+        raise ValueError("it has no distances, or not as many rates as distances, or no comparisons")
+    if not all(map(math.isfinite, distances)) or any(near >= far for near, far in pairwise(distances)):
+        raise ValueError("its distances do not ascend")
+    if not all(0 <= rate <= 1 for rate in rates) or any(near > far for near, far in pairwise(rates)) or rates[-1] != 1:
+        raise ValueError("its rates do not grow from 0 or more to 1")
+    if calibration.tolerance is not None and not 0 <= calibration.tolerance <= MAX_TOLERANCE:
+        raise ValueError(f"its tolerance is not between 0 and {MAX_TOLERANCE:g}")
+    return calibration

@@ -32,17 +32,22 @@ def examine() -> dict[str, Any]:
     auto = [_examine_choice(device, runtimes) for device in DEVICES]
     return {
         "ok": any(choice["available"] for choice in auto) and all(file["ok"] for file in weights),
-        "versions": {
-            "face-engine": __version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            **{name: _installed(name) for name in DISTRIBUTIONS},
-            **{name: found for name in ALTERNATIVE_DISTRIBUTIONS if (found := _installed(name))},
-        },
+        "versions": versions(),
         "runtimes": runtimes,
         "auto": auto,
         "cache": str(cache_folder() or "") or None,
         "weights": weights,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the version of the engine and of all that its answers rest on; None of what is not installed."""
+    return {
+        "face-engine": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{name: _installed(name) for name in DISTRIBUTIONS},
+        **{name: found for name in ALTERNATIVE_DISTRIBUTIONS if (found := _installed(name))},
     }
 
 

@@ -5,6 +5,7 @@ FaceEngineError
     UnsupportedImageTypeError     not JPEG or PNG, by the first bytes
     ImageTruncatedError           the end of the file is missing
     ImageCorruptError             it cannot be decoded
+    ImageFileTooLargeError        more bytes than a photo has
     ImageTooManyPixelsError       larger than the pixel limit
     ImageTooManyScansError        a progressive JPEG with more scans than any camera or editor writes
   FaceCountError                  the photo holds another number of faces than is wanted
@@ -18,6 +19,11 @@ FaceEngineError
   RuntimeUnavailableError         the runtime cannot be loaded here
     DeviceUnavailableError        the runtime is here, the device that was asked for is not
   InferenceError                  a network failed on a valid photo
+  CalibrationError                a calibration file is none, or not this version's
+  EvaluationError                 quality assurance on a labelled set
+    DataSetError                  the set cannot be read, or is not of the form that it was said to be
+      ProblemsFoundError          it contradicts itself or the disk
+    ReportError                   a report cannot be written, read or compared
 
 Every error has a `reason`: a stable token for machines. Every instance survives pickling, since errors travel
 between processes; so a constructor passes all its arguments on.
@@ -57,6 +63,17 @@ class ImageCorruptError(ImageError):
 
     def __str__(self) -> str:
         return "the file is damaged and cannot be decoded"
+
+
+class ImageFileTooLargeError(ImageError):
+    reason = "image_file_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"larger than {self.limit // 1_000_000} MB"
 
 
 class ImageTooManyPixelsError(ImageError):
@@ -175,3 +192,46 @@ class InferenceError(FaceEngineError):
     """A network failed on a photo that had been decoded: out of memory, a lost GPU, a bug. Never a verdict."""
 
     reason = "inference_failed"
+
+
+class CalibrationError(FaceEngineError):
+    """A calibration file is none, or of another version; the message says what is wrong."""
+
+    reason = "calibration"
+
+
+class EvaluationError(FaceEngineError):
+    """Quality assurance on a labelled set."""
+
+    reason = "evaluation"
+
+
+class DataSetError(EvaluationError):
+    """The labelled set cannot be read, or is not of the form that it was said to be; the message says what is wrong."""
+
+    reason = "data_set"
+
+
+class ProblemsFoundError(DataSetError):
+    """The set contradicts itself or the disk, and that was not to be skipped.
+
+    Args:
+        count: of all problems.
+        listed: the first of them, each with its place.
+    """
+
+    reason = "data_set_problems"
+
+    def __init__(self, count: int, listed: tuple[str, ...]) -> None:
+        super().__init__(count, listed)
+        self.count, self.listed = count, listed
+
+    def __str__(self) -> str:
+        problems = "1 problem" if self.count == 1 else f"{self.count:,} problems"
+        return f"{problems} in the labelled set"
+
+
+class ReportError(EvaluationError):
+    """A report cannot be written, read or compared; the message says why."""
+
+    reason = "report"

@@ -1,9 +1,27 @@
-"""Files that are there as a whole or not at all, whatever ends the program while it writes."""
+"""Files that are there as a whole or not at all, whatever ends the program while it writes; and reading a photo."""
 
 import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+
+from face_engine.errors import ImageFileTooLargeError
+
+MAX_PHOTO_BYTES = 100_000_000
+
+
+def read_photo(path: Path) -> bytes:
+    """Return a photo's file.
+
+    Raises:
+        ImageFileTooLargeError: larger than MAX_PHOTO_BYTES; no more than that is read.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(MAX_PHOTO_BYTES + 1)
+    if len(data) > MAX_PHOTO_BYTES:
+        raise ImageFileTooLargeError(MAX_PHOTO_BYTES)
+    return data
 
 
 def replace_file(path: Path, data: bytes) -> None:

@@ -1,0 +1,189 @@
+"""face-engine evaluate: quality assurance on a labelled set, and the comparison of two reports."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, get_args
+
+import click
+from tqdm import tqdm
+
+from face_engine.cli.common import EXIT_INPUT, engine_options, fail, load_engine, not_nan
+from face_engine.errors import EvaluationError, InferenceError, ProblemsFoundError
+from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
+from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE
+from face_engine.runtimes import Device
+
+EXIT_USAGE = 2
+EXIT_REGRESSION = 1
+
+FaceChoice = Literal["centre", "largest"]
+Protocol = Literal["restricted", "unrestricted"]
+OnProblem = Literal["refuse", "skip"]
+
+PROBLEMS_SHOWN = 40
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--images", type=_FOLDER, help="The folder of the photos.")
+@click.option("--pairs", type=_FILE, help="LFW's pairs.txt, or a CSV with file_x, file_y and Decision (Yes or No).")
+@click.option("--labels", type=_FILE, help="A CSV with file, person, and any columns of subgroups.")
+@click.option("--people", type=_FILE, help="LFW's people.txt: with --protocol unrestricted, whose pairs are formed.")
+@click.option(
+    "--protocol",
+    type=click.Choice(get_args(Protocol)),
+    default="restricted",
+    show_default=True,
+    help="LFW's: choose a fold's tolerance on the listed pairs of the other folds, or on all pairs of their persons.",
+)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder of the report.")
+@click.option(
+    "--on-problem",
+    type=click.Choice(get_args(OnProblem)),
+    default="refuse",
+    show_default=True,
+    help="What to do about missing files, repeated or contradictory labels, and the like.",
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, MAX_TOLERANCE),
+    callback=not_nan,
+    default=DEFAULT_TOLERANCE,
+    show_default=True,
+    help="At which errors are told and subgroups compared.",
+)
+@click.option(
+    "--target-fmr",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    callback=not_nan,
+    default=0.001,
+    show_default=True,
+    help="The false match rate for which a tolerance is recommended.",
+)
+@click.option(
+    "--face",
+    type=click.Choice(get_args(FaceChoice)),
+    default="centre",
+    show_default=True,
+    help="Which face of a photo of several is the labelled one.",
+)
+@click.option(
+    "--max-non-mated",
+    type=click.IntRange(0),
+    default=1_000_000,
+    show_default=True,
+    help="Where pairs are formed of persons' photos: of more non-mated ones a random sample of so many.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of whatever is random.")
+@click.option(
+    "--gallery", type=click.IntRange(0, 100), default=12, show_default=True, help="Worst pairs of each kind to show."
+)
+@click.option("--keep-encodings", is_flag=True, help="Leave the templates in the report's folder, for another run.")
+@engine_options
+@click.pass_context
+def evaluate(
+    context: click.Context,
+    images: Path | None,
+    pairs: Path | None,
+    labels: Path | None,
+    people: Path | None,
+    protocol: Protocol,
+    out: Path | None,
+    on_problem: OnProblem,
+    tolerance: float,
+    target_fmr: float,
+    face: FaceChoice,
+    max_non_mated: int,
+    seed: int,
+    gallery: int,
+    keep_encodings: bool,
+    runtime: str,
+    device: Device,
+    exact: bool,
+    upsample: int | None,
+    as_json: bool,
+) -> None:
+    """Measure how often strangers match and users are refused, on a labelled set of photos.
+
+    \b
+    --images FOLDER --pairs pairs.txt   LFW, or a set in its form
+    --images FOLDER --pairs pairs.csv   a list of pairs
+    --images FOLDER --labels labels.csv photos with persons and subgroups
+    --images FOLDER                     a folder for each person
+
+    The report's folder holds results.json, report.html, manifest.json, calibration.json, photos.csv and scores/. A run
+    that was ended goes on where it was when it is started again.
+
+    The exit status is 1 where the set has problems that are not to be skipped.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if images is None or out is None:
+        raise click.UsageError("--images and --out are needed")
+    from face_engine.evaluation.data_set import DataSetOptions  # noqa: PLC0415 - `doctor` must be able to miss it
+    from face_engine.evaluation.evaluate import EvaluationOptions  # noqa: PLC0415
+    from face_engine.evaluation.evaluate import evaluate as evaluate_set  # noqa: PLC0415
+    from face_engine.evaluation.reports import Report  # noqa: PLC0415
+    from face_engine.evaluation.summary import headline, table  # noqa: PLC0415
+
+    data = DataSetOptions(images, pairs, labels, people, protocol, on_problem, max_non_mated, seed)
+    options = EvaluationOptions(data, tolerance, target_fmr, face, gallery, keep_encodings)
+    engine = load_engine(runtime, device, exact, upsample)
+    settings = {
+        "runtime": engine.runtime.name,
+        "device": device,
+        "exact_upsample": (DEFAULT_EXACT_UPSAMPLE if upsample is None else upsample) if exact else None,
+    }
+    try:
+        results = evaluate_set(engine, settings, options, Report(out), _bar, ["face-engine", *sys.argv[1:]])
+    except ProblemsFoundError as error:
+        for problem in error.listed[:PROBLEMS_SHOWN]:
+            click.echo(problem, err=True)
+        if error.count > PROBLEMS_SHOWN:
+            click.echo(f"... and {error.count - PROBLEMS_SHOWN:,} more", err=True)
+        fail(f"{error}; correct it, or leave out what is wrong: --on-problem skip", EXIT_INPUT)
+    except (EvaluationError, InferenceError) as error:
+        fail(str(error), EXIT_INPUT)
+    click.echo(json.dumps(headline(results, str(out))) if as_json else "\n".join(table(results, str(out))))
+
+
+@evaluate.command("compare")
+@click.argument("old", type=_FOLDER)
+@click.argument("new", type=_FOLDER)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="How improbable a difference must be by chance to count.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def compare_reports(old: Path, new: Path, alpha: float, as_json: bool) -> None:
+    """Tell what changed between the reports OLD and NEW, and whether it is beyond chance.
+
+    Both must be of the same pairs. McNemar's exact test counts the pairs that only one of the two got right.
+
+    The exit status is 1 where NEW is worse than OLD beyond chance, and 2 where the two cannot be compared.
+    """
+    from face_engine.evaluation.comparison import compare  # noqa: PLC0415 - as above
+    from face_engine.evaluation.reports import Report  # noqa: PLC0415
+    from face_engine.evaluation.summary import comparison_table  # noqa: PLC0415
+
+    try:
+        comparison = compare(Report(old), Report(new), alpha)
+    except EvaluationError as error:
+        fail(str(error), EXIT_USAGE)
+    click.echo(json.dumps(comparison) if as_json else "\n".join(comparison_table(comparison)))
+    if comparison["regression"]:
+        sys.exit(EXIT_REGRESSION)
+
+
+@contextmanager
+def _bar(*, title: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
+    with tqdm(total=total, desc=title, unit=unit, unit_scale=unit == "pair", file=sys.stderr, disable=None) as bar:
+        yield bar.update

@@ -1,0 +1,134 @@
+"""A report: a folder of files that are made together, and read again to compare it with another one.
+
+    results.json      every figure; results.schema.json says what it holds
+    report.html       the same for people, with figures; opens without a network
+    manifest.json     what it was made with and of
+    calibration.json  from a distance to an estimated FMR, and the recommended tolerance: for the service
+    photos.csv        what became of every photo
+    scores/           every pair and its distance
+    work/             encodings, only while the report is being made
+"""
+
+import csv
+import fcntl
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from face_engine.errors import ReportError
+from face_engine.evaluation.encodings import Encodings
+from face_engine.evaluation.labels import LabelledSet
+from face_engine.evaluation.scores import ScoreFiles
+from face_engine.files import replace_file
+
+PHOTO_COLUMNS = ("number", "file", "person", "outcome", "enrollment", "left", "top", "right", "bottom")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The folder of a report."""
+
+    folder: Path
+
+    @property
+    def results_path(self) -> Path:
+        return self.folder / "results.json"
+
+    @property
+    def html_path(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def calibration_path(self) -> Path:
+        return self.folder / "calibration.json"
+
+    @property
+    def photos_path(self) -> Path:
+        return self.folder / "photos.csv"
+
+    @property
+    def scores(self) -> ScoreFiles:
+        return ScoreFiles(self.folder / "scores")
+
+    @property
+    def work(self) -> Path:
+        return self.folder / "work"
+
+    @contextmanager
+    def being_written(self) -> Iterator[None]:
+        """Make the folder, and keep every other process from writing to it.
+
+        Raises:
+            ReportError: it holds something else, or another process writes to it.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if any(self.folder.iterdir()) and not (self.work.is_dir() or self.manifest_path.is_file()):
+                raise ReportError(f"{self.folder} holds other files: name a new folder, or one of a former report")
+            self.work.mkdir(mode=0o700, exist_ok=True)
+            with (self.work / "lock").open("w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise ReportError(f"another evaluation is writing to {self.folder}") from error
+                yield
+        except OSError as error:
+            raise ReportError(f"{error.filename or self.folder}: {error.strerror}") from error
+
+    def remove_work(self) -> None:
+        """Remove what the report was made of: templates are as personal as photos."""
+        shutil.rmtree(self.work)
+
+    def read_results(self) -> dict[str, Any]:
+        """Return results.json. Raises ReportError."""
+        return _read_json(self.results_path)
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Return manifest.json. Raises ReportError."""
+        return _read_json(self.manifest_path)
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a document, always the same bytes of the same one. Raises OSError."""
+    replace_file(path, (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+
+
+def write_photos(path: Path, labelled: LabelledSet, encodings: Encodings) -> None:
+    """Write what became of every photo. Raises OSError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*PHOTO_COLUMNS, *labelled.subgroups])
+    for number, photo in enumerate(labelled.photos):
+        writer.writerow(
+            [
+                number,
+                photo.file,
+                photo.person,
+                encodings.outcomes[number],
+                encodings.enrollments[number],
+                *encodings.boxes[number].tolist(),
+                *(values[number] for values in labelled.subgroups.values()),
+            ]
+        )
+    replace_file(path, text.getvalue().encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ReportError(f"{path}: is damaged") from error
+    if not isinstance(document, dict):
+        raise ReportError(f"{path}: is damaged")
+    return document

@@ -1,0 +1,139 @@
+"""What a terminal shows of a report, and of the comparison of two."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def headline(results: Mapping[str, Any], report: str) -> dict[str, Any]:
+    """Return the figures that a program asks for first, each a number, or None where it cannot be told."""
+    accuracy, at_tolerance, timing = results["accuracy"], results["at_tolerance"], results["timing"]
+    return {
+        "accuracy_mean": accuracy and accuracy["mean"],
+        "accuracy_se": accuracy and accuracy["standard_error"],
+        "eer": results["eer"] and results["eer"]["value"],
+        "fnmr_at_fmr": {one["level"]: one["fnmr"] and one["fnmr"]["value"] for one in results["fnmr_at_fmr"]},
+        "fta": results["acquisition"]["fta"]["value"],
+        "fte": results["acquisition"]["fte"]["value"],
+        "pairs": results["data_set"]["pairs"],
+        "images": results["data_set"]["photos"],
+        "images_per_second": timing["images_per_second"],
+        "tolerance": at_tolerance["tolerance"],
+        "fmr": at_tolerance["fmr"]["value"],
+        "fnmr": at_tolerance["fnmr"]["value"],
+        "recommended_tolerance": results["recommended"]["tolerance"] and results["recommended"]["tolerance"]["value"],
+        "report": report,
+    }
+
+
+def table(results: Mapping[str, Any], report: str) -> list[str]:
+    """Return the figures as lines for people."""
+    data, acquisition, timing = results["data_set"], results["acquisition"], results["timing"]
+    at_tolerance, accuracy, eer = results["at_tolerance"], results["accuracy"], results["eer"]
+
+    def line(title: str, value: str) -> str:
+        return f"{title:<42}{value}"
+
+    lines = [
+        f"{data['photos']:,} photos of {data['persons']:,} persons; {data['mated_pairs']:,} mated and "
+        f"{data['non_mated_pairs']:,} non-mated pairs",
+        f"encoder {results['settings']['encoder_id']}, runtime {results['settings']['runtime']}",
+    ]
+    if data["problems"]:
+        lines.append(f"{data['problems']:,} problems in the set were skipped; results.json lists them")
+    lines += [
+        "",
+        line("figure", "value      95 % interval         count"),
+        line("FTA, no template could be made", proportion(acquisition["fta"])),
+        line("FTE, would be refused as a reference", proportion(acquisition["fte"])),
+        line(f"FMR at tolerance {at_tolerance['tolerance']:g}", proportion(at_tolerance["fmr"])),
+        line(f"FNMR at tolerance {at_tolerance['tolerance']:g}", proportion(at_tolerance["fnmr"])),
+    ]
+    if eer is not None:
+        lines.append(line("EER", f"{percent(eer['value']):<11}{interval(eer):<22}at {eer['tolerance']:.4f}"))
+    lines += [line(f"FNMR at FMR {one['level']}", _at_fmr(one)) for one in results["fnmr_at_fmr"]]
+    if accuracy is not None:
+        lines.append(
+            line(
+                f"accuracy, {len(accuracy['folds'])} folds",
+                f"{percent(accuracy['mean'])} +- {percent(accuracy['standard_error'])} (standard error)",
+            )
+        )
+    for column in results["subgroups"]:
+        lines += ["", f"{column['column']:<22}{'FMR':<34}{'FNMR':<34}FMR by that of all"]
+        lines += [
+            f"  {value['value'][:18]:<20}{_short(value['fmr']):<34}{_short(value['fnmr']):<34}{_ratio(value['fmr'])}"
+            for value in column["values"]
+        ]
+    recommended = results["recommended"]
+    lines.append("")
+    if recommended["supported"]:
+        tolerance = recommended["tolerance"]
+        lines.append(
+            f"For an FMR of {recommended['fmr']:g}: tolerance {tolerance['value']:.4f}"
+            + (f" ({tolerance['low']:.3f} to {tolerance['high']:.3f})" if tolerance["low"] is not None else "")
+        )
+    else:
+        lines.append(
+            f"For an FMR of {recommended['fmr']:g} no tolerance can be told: that takes {3 / recommended['fmr']:,.0f} "
+            "non-mated pairs"
+        )
+    if timing["images_per_second"] is not None:
+        total = timing["stages_ms"]["total"]
+        lines.append(
+            f"{timing['images_per_second']:.1f} images per second; milliseconds an image: "
+            + ", ".join(f"{name} {total[name]:.0f}" for name in ("p50", "p95", "p99") if total[name] is not None)
+        )
+    return [*lines, f"Report: {report}/report.html"]
+
+
+def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
+    """Return the comparison of two reports as lines for people."""
+    lines = [f"{comparison['pairs']:,} pairs; beyond chance is p < {comparison['alpha']:g} (Holm's correction)", ""]
+    lines += [f"{one['what']}: {one['old']} -> {one['new']}" for one in comparison["changes"]]
+    if comparison["changes"]:
+        lines.append("")
+    lines.append(f"{'':<34}{'OLD':>10}{'NEW':>10}{'worse':>9}{'better':>9}{'p':>10}  ")
+    for test in comparison["tests"]:
+        lines.append(
+            f"{test['what']:<34}{percent(test['old']):>10}{percent(test['new']):>10}{test['worse']:>9,}"
+            f"{test['better']:>9,}{test['p']:>10.2g}  {test['verdict']}"
+        )
+    lines += ["", comparison["conclusion"]]
+    return lines
+
+
+def percent(rate: float | None) -> str:
+    """Return a rate as a percentage with three digits that matter."""
+    if rate is None:
+        return "-"
+    if rate in {0.0, 1.0}:
+        return f"{rate:.0%}"
+    hundredths = rate * 100
+    return f"{hundredths:.3g}%" if hundredths < 10 else f"{hundredths:.4g}%"  # noqa: PLR2004 - two digits before the point
+
+
+def proportion(rate: Mapping[str, Any]) -> str:
+    """Return a rate, its interval and its counts."""
+    return f"{percent(rate['value']):<11}{interval(rate):<22}{rate['count']:,} of {rate['of']:,}"
+
+
+def interval(estimate: Mapping[str, Any]) -> str:
+    """Return an interval of a rate."""
+    return "" if estimate["low"] is None else f"{percent(estimate['low'])} to {percent(estimate['high'])}"
+
+
+def _at_fmr(one: Mapping[str, Any]) -> str:
+    if not one["supported"]:
+        return f"withheld: it takes {3 / one['fmr']:,.0f} non-mated pairs"
+    return proportion(one["fnmr"]) + f", tolerance {one['tolerance']['value']:.4f}"
+
+
+def _short(rate: Mapping[str, Any]) -> str:
+    return f"{percent(rate['value'])} ({interval(rate)})" if rate["value"] is not None else "-"
+
+
+def _ratio(rate: Mapping[str, Any]) -> str:
+    ratio = rate["ratio"]
+    if ratio is None:
+        return "-"
+    return f"x{ratio['value']:.2g}" + (f" ({ratio['low']:.2g} to {ratio['high']:.2g})" if ratio["low"] is not None else "")
