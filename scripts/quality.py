@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from accuracy import face_at_centre
+from face_engine.evaluation.encodings import choose_face
 from face_engine.images import decode, encode_png, resize
 from face_engine.matching import DEFAULT_TOLERANCE, distances
 from face_engine.pipeline import FaceEngine
@@ -73,7 +73,7 @@ def main() -> None:
 
 def read(engine: FaceEngine, path: Path) -> Photo:
     data = path.read_bytes()
-    return Photo(path.parent.name, decode(data), face_at_centre(engine.analyse(data)))
+    return Photo(path.parent.name, decode(data), choose_face(engine.analyse(data), "centre"))
 
 
 def print_measures(photos: list[Photo]) -> None:

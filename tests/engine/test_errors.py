@@ -8,6 +8,7 @@ EXAMPLES = [
     errors.UnsupportedImageTypeError(),
     errors.ImageTruncatedError(),
     errors.ImageCorruptError(),
+    errors.ImageFileTooLargeError(1_000_000),
     errors.ImageTooManyPixelsError(10, 20, 100),
     errors.ImageTooManyScansError(100, 64),
     errors.NoFaceFoundError(),
@@ -19,6 +20,10 @@ EXAMPLES = [
     errors.RuntimeUnavailableError("why"),
     errors.DeviceUnavailableError("why"),
     errors.InferenceError("why"),
+    errors.CalibrationError("why"),
+    errors.DataSetError("why"),
+    errors.ProblemsFoundError(2, ("pairs.txt:1: why", "pairs.txt:2: why")),
+    errors.ReportError("why"),
 ]
 
 
@@ -35,7 +40,7 @@ def descendants(error: type[errors.FaceEngineError]) -> set[type[errors.FaceEngi
 
 
 def test_there_is_an_example_of_every_error() -> None:
-    families = {errors.ImageError, errors.FaceCountError, errors.WeightsError}
+    families = {errors.ImageError, errors.FaceCountError, errors.WeightsError, errors.EvaluationError}
     assert {type(error) for error in EXAMPLES} == descendants(errors.FaceEngineError) - families
 
 

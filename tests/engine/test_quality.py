@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from accuracy import face_at_centre
 from conftest import SHARED_DATA
+from face_engine.evaluation.encodings import choose_face
 from face_engine.pipeline import FaceEngine, dominant_face
 from face_engine.quality import CHIP_PLACES, assess
 from face_engine.types import Box, Chip, ImageRGB, Landmarks, Quality
@@ -272,6 +272,6 @@ def test_no_frontal_face_of_the_development_set_is_refused_without_cause(
     refused = {
         name: " ".join(reasons)
         for name, photo in chosen.items()
-        if (reasons := face_at_centre(engine.analyse(photo.read_bytes())).quality.reasons)
+        if (reasons := choose_face(engine.analyse(photo.read_bytes()), "centre").quality.reasons)
     }
     assert refused == REFUSED

@@ -163,7 +163,7 @@ def check_problem(response: Response, reason: str, status: int, **more: Any) -> 
     }
 
 
-V1: Sequence[Endpoint] = v1_endpoints(*[cast(Any, None)] * 4)
+V1: Sequence[Endpoint] = v1_endpoints(*[cast(Any, None)] * 5)
 """Every operation of v1. They cannot be called; `ask` asks a service for one of them."""
 
 

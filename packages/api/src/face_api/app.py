@@ -25,6 +25,7 @@ from face_api.routes.openapi import openapi_document
 from face_api.routes.spec import spec_routes
 from face_api.routes.v1 import routes_of, v1_endpoints
 from face_api.services.analysis import AnalysisService
+from face_api.services.decision import Decision
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import PhotoLimits
 from face_api.services.retention import purge_regularly
@@ -37,7 +38,9 @@ def create_app(settings: Settings, analyser: Analyser | None = None) -> Starlett
 
     Raises:
         SettingsError, StoreError: the database, or the keys that it is sealed with, cannot be used.
+        CalibrationError: the calibration file is none.
     """
+    decision = Decision.from_settings(settings)
     store = open_configured(settings)
     limits = AttemptLimits.from_settings(settings, store.pseudonym_key)
     pool = None
@@ -55,14 +58,15 @@ def create_app(settings: Settings, analyser: Analyser | None = None) -> Starlett
     enrollment = EnrollmentService(
         store, analyser, settings.references_per_user, settings.keep_images, settings.quality_gate, observe
     )
-    analysis = AnalysisService(store, analyser, limits, settings.tolerance, observe)
-    v1 = v1_endpoints(store, enrollment, analysis, PhotoLimits.of_v1(settings))
+    analysis = AnalysisService(store, analyser, limits, decision.tolerance, observe)
+    v1 = v1_endpoints(store, enrollment, analysis, decision, PhotoLimits.of_v1(settings))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         try:
             if pool is not None:
                 await pool.start()
+            decision.check(analyser.encoder_id)
             metrics.info(__version__, analyser.runtime, settings.device, analyser.encoder_id)
             metrics.queue(lambda: analyser.waiting)
             metrics.workers(lambda: analyser.ready_workers)

@@ -20,9 +20,10 @@ from typing import Protocol, TypeVar
 
 from face_api.errors import BusyError
 from face_api.settings import Settings
+from face_engine.encoding import DEFAULT_VIEWS, encoder_id
 from face_engine.errors import InferenceError
 from face_engine.pipeline import FaceEngine
-from face_engine.runtimes import Device, create_runtime, usable_cores
+from face_engine.runtimes import Device, create_runtime, encoder_id_of, usable_cores
 from face_engine.search import Scope
 from face_engine.types import Analysis
 
@@ -95,6 +96,12 @@ class EngineConfig:
             settings.max_image_pixels,
             max(1, usable_cores() // (settings.workers * settings.inference_workers)),
         )
+
+    @property
+    def encoder_id(self) -> str:
+        """The id of the templates that the engine will make. Raises FaceEngineError where it cannot be built here."""
+        plain = encoder_id_of(self.runtime, self.device)
+        return plain if self.exact_upsample is not None else encoder_id(plain, DEFAULT_VIEWS)
 
     def create_engine(self) -> FaceEngine:
         """Load the networks. Raises FaceEngineError where they cannot be loaded here."""

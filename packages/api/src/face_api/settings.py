@@ -75,6 +75,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(MAX_PIXELS, ge=1, le=DECODER_MAX_PIXELS)
 
     tolerance: float = Field(DEFAULT_TOLERANCE, ge=0, le=MAX_TOLERANCE)
+    calibration_file: Path | None = None
     references_per_user: int = Field(5, ge=1)
     quality_gate: bool = True
 

@@ -74,7 +74,6 @@ class Calibration:
         rates = np.maximum(self.false_match_rates, floor)
         return float(np.exp(np.interp(distance, self.distances, np.log(rates))))
 
-
     def to_json(self) -> dict[str, Any]:
         """Return the document of a calibration file."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -101,7 +100,7 @@ def load_calibration(path: Path) -> Calibration:
         raise CalibrationError(f"{path}: is too large for a calibration file")
     try:
         return _parsed(json.loads(data))
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise CalibrationError(f"{path}: is no calibration file of this version: {problem}") from error
 

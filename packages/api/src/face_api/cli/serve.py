@@ -1,5 +1,6 @@
 """face-api serve."""
 
+import logging
 import sys
 from contextlib import closing
 from functools import partial
@@ -11,10 +12,14 @@ from face_api import logs
 from face_api.access import check_keys, check_reach
 from face_api.app import create_app
 from face_api.cli.common import EXIT_STARTUP, data_dir_option, plain_errors, read_settings
+from face_api.inference import EngineConfig
 from face_api.limits import AttemptLimits
 from face_api.server import bound_sockets, run, tls_context
+from face_api.services.decision import Decision
 from face_api.store import open_configured
 from face_engine.runtimes import check_runtime
+
+logger = logging.getLogger(__name__)
 
 
 @click.command("serve")
@@ -33,6 +38,8 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         check_reach(settings)
         AttemptLimits.from_settings(settings, b"")  # whether the URL can be used
         check_runtime(settings.runtime, settings.device)
+        decision = Decision.from_settings(settings)
+        decision.check(EngineConfig.from_settings(settings).encoder_id)
         # Whether it can be listened there: a service that already does must not find its schema changed.
         for probe in bound_sockets(settings.host, settings.port):
             probe.close()
@@ -40,6 +47,7 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         # Once, before there are several processes: what is wrong is told once, and one alone brings the schema up.
         with closing(open_configured(settings)) as store:
             check_keys(settings, store)
+        logger.info("the tolerance is %g, from %s", decision.tolerance, decision.source)
         started = run(partial(create_app, settings), settings)
     if not started:
         sys.exit(EXIT_STARTUP)

@@ -38,6 +38,5 @@ def main() -> None:
     """Find, encode and compare faces with dlib's networks."""
 
 
-
 for command in (detect, compare_photos, evaluate, benchmark, doctor):
     main.add_command(command)

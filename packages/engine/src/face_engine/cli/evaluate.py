@@ -41,6 +41,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="LFW's: choose a fold's tolerance on the listed pairs of the other folds, or on all pairs of their persons.",
 )
+@click.option("--name", default="", help="What the set is called in the report.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder of the report.")
 @click.option(
     "--on-problem",
@@ -93,6 +94,7 @@ def evaluate(
     labels: Path | None,
     people: Path | None,
     protocol: Protocol,
+    name: str,
     out: Path | None,
     on_problem: OnProblem,
     tolerance: float,
@@ -131,7 +133,7 @@ def evaluate(
     from face_engine.evaluation.reports import Report  # noqa: PLC0415
     from face_engine.evaluation.summary import headline, table  # noqa: PLC0415
 
-    data = DataSetOptions(images, pairs, labels, people, protocol, on_problem, max_non_mated, seed)
+    data = DataSetOptions(images, pairs, labels, people, protocol, on_problem, max_non_mated, seed, name)
     options = EvaluationOptions(data, tolerance, target_fmr, face, gallery, keep_encodings)
     engine = load_engine(runtime, device, exact, upsample)
     settings = {

@@ -44,9 +44,7 @@ def benchmark(
             fail(f"{image}: {message(error)}", EXIT_INPUT)
     names = runtimes or tuple(name for name in RUNTIMES if device_status(name, device).available)
     if not names:
-        fail(
-            f"no runtime can use the device {device} here; face-engine doctor tells what is missing", EXIT_ENVIRONMENT
-        )
+        fail(f"no runtime can use the device {device} here; face-engine doctor tells what is missing", EXIT_ENVIRONMENT)
     try:
         for name in names:
             check_runtime(name, device)
@@ -91,5 +89,3 @@ def _doctor_lines(report: dict[str, Any]) -> list[str]:
 
 def _mark(good: bool) -> str:
     return "yes" if good else "no "
-
-

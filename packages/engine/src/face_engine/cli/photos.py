@@ -123,5 +123,3 @@ def _to_text(image: str, analysis: Analysis) -> str:
         left, top, right, bottom = face.box.ltrb
         lines.append(f"  left {left}, top {top}, right {right}, bottom {bottom}, confidence {face.confidence:.2f}")
     return "\n".join(lines)
-
-

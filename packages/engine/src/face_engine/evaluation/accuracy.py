@@ -1,5 +1,9 @@
 """Accuracy by LFW's protocol: each fold is tested at the tolerance that is best on all others.
 
+Accuracy is the mean of the shares of mated and of non-mated pairs that are told right. In LFW's folds, which have as
+many of the one as of the other, that is the share of all pairs; where there are hundreds of non-mated pairs for each
+mated one, the share of all pairs would say little more than that most strangers differ.
+
 A pair that could not be compared is an error, whichever kind it is: no verdict is no right one.
 """
 
@@ -20,16 +24,19 @@ Blocks = Callable[[], Iterator[Pairs]]
 
 @dataclass(frozen=True, slots=True)
 class FoldAccuracy:
-    """One fold, tested at a tolerance that it had no part in."""
+    """One fold, tested at a tolerance (in steps) that it had no part in."""
 
     fold: int
     step: int
-    right: int
-    pairs: int
+    right_mated: int
+    mated: int
+    right_non_mated: int
+    non_mated: int
 
     @property
     def accuracy(self) -> float:
-        return self.right / self.pairs
+        """In 0 to 1."""
+        return (self.right_mated / self.mated + self.right_non_mated / self.non_mated) / 2
 
     @property
     def tolerance(self) -> float:
@@ -38,7 +45,7 @@ class FoldAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """The folds that have pairs; at least two."""
+    """The folds that have pairs of both kinds; at least two."""
 
     folds: tuple[FoldAccuracy, ...]
 
@@ -54,7 +61,7 @@ class Accuracy:
 
 
 def cross_validate(blocks: Blocks, folds: int, training: Blocks | None = None) -> Accuracy | None:
-    """Return the accuracy, or None where fewer than two folds have pairs.
+    """Return the accuracy, or None where fewer than two folds have pairs of both kinds.
 
     Args:
         training: pairs on which the tolerances are chosen, in place of those that are tested.
@@ -63,28 +70,34 @@ def cross_validate(blocks: Blocks, folds: int, training: Blocks | None = None) -
     tested = []
     for fold in range(folds):
         own = _tally(blocks, fold)
-        pairs = int(own.mated.sum() + own.non_mated.sum()) + own.mated_failed + own.non_mated_failed
-        if not pairs:
+        if not own.all_mated or not own.all_non_mated:
             continue
         left_out = own if training is None else _tally(training, fold)
-        step = best_step(everything.mated - left_out.mated, everything.non_mated - left_out.non_mated)
-        right = int(own.mated[: step + 1].sum() + own.non_mated[step + 1 :].sum())
-        tested.append(FoldAccuracy(fold, step, right, pairs))
+        step = best_step(
+            everything.mated - left_out.mated,
+            everything.non_mated - left_out.non_mated,
+            everything.all_mated - left_out.all_mated,
+            everything.all_non_mated - left_out.all_non_mated,
+        )
+        right = int(own.mated[: step + 1].sum()), int(own.non_mated[step + 1 :].sum())
+        tested.append(FoldAccuracy(fold, step, right[0], own.all_mated, right[1], own.all_non_mated))
     return Accuracy(tuple(tested)) if len(tested) > 1 else None
 
 
-def best_step(mated: Counts, non_mated: Counts) -> int:
-    """Return the tolerance at which most pairs are told right; of several such the one in the middle.
+def best_step(mated: Counts, non_mated: Counts, all_mated: int, all_non_mated: int) -> int:
+    """Return the tolerance of the highest accuracy; of several such the one in the middle.
 
-    It is -1, which nothing matches, where any other one would tell more pairs wrong.
+    It is -1, which nothing matches, where no other one is better.
 
     Args:
         mated: (MAX_STEP + 1,), how many mated pairs have each number of steps; `non_mated` likewise.
+        all_mated: with those that could not be compared; `all_non_mated` likewise.
     """
-    right = np.cumsum(mated - non_mated)
-    if right.max() <= 0:
+    # Both shares times the product of their denominators: whole numbers, so that equals are equal.
+    gain = np.cumsum(mated) * max(all_non_mated, 1) - np.cumsum(non_mated) * max(all_mated, 1)
+    if gain.max() <= 0:
         return -1
-    best = np.flatnonzero(right == right.max())
+    best = np.flatnonzero(gain == gain.max())
     return int(best[(len(best) - 1) // 2])
 
 

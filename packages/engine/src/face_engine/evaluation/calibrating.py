@@ -32,8 +32,8 @@ def calibration_of(curve: Curve, results: Mapping[str, Any], manifest: Mapping[s
         false_match_rates=tuple(curve.at(int(step)).false_matches / curve.non_mated for step in grid * GRID_STEPS),
         comparisons=curve.non_mated,
         persons=data_set["persons"],
-        source=f"{data_set['photos']:,} photos of {data_set['persons']:,} persons, {data_set['form']}; "
-        f"{manifest['finished'][:10]}; SHA-256 {data_set['hash'][:16]}",
+        source=f"{data_set['name'] or data_set['form']}: {data_set['photos']:,} photos of {data_set['persons']:,} "
+        f"persons; {manifest['finished'][:10]}; SHA-256 {data_set['hash'][:16]}",
         target_fmr=recommended["fmr"],
         tolerance=None if tolerance is None else tolerance["value"],
         tolerance_interval=None if tolerance is None else (tolerance["low"], tolerance["high"]),

@@ -1,7 +1,7 @@
 """The bytes of a set's photos: which files are there, and which are the same photo under two names."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,25 +36,36 @@ def found(root: Path, named: Sequence[Named], problems: Problems, progress: Prog
     return photos
 
 
-def unique(photos: Mapping[str, Photo], problems: Problems) -> dict[str, Photo]:
-    """Return the photos without those that are there before, and without any of those that two persons share."""
-    by_content: dict[str, list[Photo]] = {}
-    for photo in photos.values():
-        by_content.setdefault(photo.sha256, []).append(photo)
-    kept: dict[str, Photo] = {}
-    for same in by_content.values():
-        first, *others = same
-        if len({photo.person for photo in same}) > 1:
+def of_one_person(photos: Mapping[str, Photo], problems: Problems) -> dict[str, Photo]:
+    """Return the photos without those whose bytes two persons share."""
+    shared: set[str] = set()
+    for first, *others in _by_content(photos):
+        if any(other.person != first.person for other in others):
+            shared.add(first.sha256)
             for other in others:
                 problems.add(
                     other.place,
                     f"{other.file} of {other.person} is the very photo {first.file} of {first.person} ({first.place})",
                 )
-            continue
+    return {file: photo for file, photo in photos.items() if photo.sha256 not in shared}
+
+
+def unique(photos: Mapping[str, Photo], problems: Problems) -> dict[str, Photo]:
+    """Return the photos without those whose bytes two persons share, and without those that are there before."""
+    kept: dict[str, Photo] = {}
+    for first, *others in _by_content(of_one_person(photos, problems)):
         kept[first.file] = first
         for other in others:
             problems.add(other.place, f"{other.file} is the very photo {first.file} ({first.place})")
-    return {file: photo for file, photo in photos.items() if file in kept}
+    return kept
+
+
+def _by_content(photos: Mapping[str, Photo]) -> Iterable[list[Photo]]:
+    """Return the photos of each content, by first appearance."""
+    by_content: dict[str, list[Photo]] = {}
+    for photo in photos.values():
+        by_content.setdefault(photo.sha256, []).append(photo)
+    return by_content.values()
 
 
 def sha256_of(path: Path) -> str:

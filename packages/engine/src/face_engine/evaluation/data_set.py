@@ -1,5 +1,6 @@
 """Opens a labelled set: LFW's pairs.txt, a CSV of pairs, a CSV of photos, or a folder for each person."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from face_engine.evaluation.labels import (
     PairSource,
     Photo,
     Problems,
+    is_text,
     numbered,
 )
 from face_engine.evaluation.listed import ListedPair, gather
@@ -45,6 +47,7 @@ class DataSetOptions:
         people: a people.txt; beside a pairs.txt alone, for the unrestricted protocol.
         max_non_mated: where pairs are formed: of more non-mated ones a sample of so many.
         seed: of that sample, and of the folds where the set has none.
+        name: what the set is called in the report.
     """
 
     images: Path
@@ -55,6 +58,7 @@ class DataSetOptions:
     on_problem: OnProblem = "refuse"
     max_non_mated: int = 1_000_000
     seed: int = 0
+    name: str = ""
 
 
 def open_set(options: DataSetOptions, scratch: Path, progress: Progress) -> LabelledSet:
@@ -102,13 +106,39 @@ def _formed(options: DataSetOptions, problems: Problems, progress: Progress) -> 
 
 def _folders(images: Path, problems: Problems) -> list[Named]:
     """Return every JPEG and PNG, by its name, in the folder of each person."""
+    try:
+        folders = sorted(path for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError as error:
+        raise DataSetError(f"{images}: {error.strerror}") from error
     named: list[Named] = []
-    for folder in sorted(path for path in images.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
-        named += [Named(path.relative_to(images).as_posix(), folder.name, f"{folder.name}/") for path in files]
-        if not files:
-            problems.add(f"{folder.name}/", "has no JPEG or PNG file")
+    for folder in folders:
+        if not is_text(folder.name):
+            problems.add(f"{folder.name!r}", "the folder's name is not UTF-8")
+            continue
+        place, count = f"{folder.name}/", len(named)
+        for path in _photo_files(folder, place, problems):
+            file = path.relative_to(images).as_posix()
+            if is_text(file):
+                named.append(Named(file, folder.name, place))
+            else:
+                problems.add(place, f"the name of {file!r} is not UTF-8")
+        if len(named) == count:
+            problems.add(place, "has no JPEG or PNG file")
     return named
+
+
+def _photo_files(folder: Path, place: str, problems: Problems) -> list[Path]:
+    """Return the files in a folder and in those below it that are photos by their names; none that is hidden."""
+
+    def unreadable(error: OSError) -> None:
+        problems.add(place, f"{error.filename!r} cannot be read: {error.strerror}")
+
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        files += [path for path in paths if path.suffix.lower() in PHOTO_SUFFIXES]
+    return sorted(files)
 
 
 def _listed(
@@ -170,26 +200,34 @@ def _training(
 ) -> tuple[list[Photo], npt.NDArray[np.int32], PairSource]:
     """Return the set's photos, more of them where people.txt names more, and all pairs within each fold."""
     fold_of: dict[str, int] = {}
+    listed = {photo.file: photo for photo in photos}
+    others: dict[str, Photo] = {}
     if options.people is not None:
         people = lfw.read_people(options.people)
         if len(people) != folds:
             raise DataSetError(f"{options.people.name} has {len(people)} folds, and the pairs have {folds}")
-        listed = {photo.file for photo in photos}
         named = []
         for fold, of_fold in enumerate(people):
             for name, files in of_fold.items():
                 if fold_of.setdefault(name, fold) != fold:
                     problems.add(options.people.name, f"{name} is in two folds")
                 named += [Named(file, name, options.people.name) for file in files if file not in listed]
-        photos = [*photos, *found(options.images, named, problems, progress).values()]
+        for photo in photos:
+            if photo.person not in fold_of:
+                problems.add(photo.place, f"{photo.person} is not in {options.people.name}")
+        others = found(options.images, named, problems, progress)
     else:
         for block in pairs.blocks():
             for number, fold in zip(block["reference"].tolist(), block["fold"].tolist(), strict=True):
                 fold_of.setdefault(photos[number].person, fold)
             for number, fold in zip(block["probe"].tolist(), block["fold"].tolist(), strict=True):
                 fold_of.setdefault(photos[number].person, fold)
+    usable = unique({**listed, **others}, problems)
+    photos = [*photos, *(photo for file, photo in others.items() if file in usable)]
     identities = numbered([photo.person for photo in photos])
-    fold_of_photo = np.array([fold_of.get(photo.person, NO_FOLD) for photo in photos], np.int16)
+    fold_of_photo = np.array(
+        [fold_of.get(photo.person, NO_FOLD) if photo.file in usable else NO_FOLD for photo in photos], np.int16
+    )
     sources = []
     for fold in range(folds):
         members = np.flatnonzero(fold_of_photo == fold).astype(np.int32)
@@ -205,7 +243,5 @@ def _dealt(identities: int, seed: int) -> npt.NDArray[np.int16]:
     return (np.random.default_rng(seed).permutation(identities) % FOLDS).astype(np.int16)
 
 
-def _by_photo(
-    subgroups: Mapping[str, Mapping[str, str]], photos: Sequence[Photo]
-) -> dict[str, list[str]]:
+def _by_photo(subgroups: Mapping[str, Mapping[str, str]], photos: Sequence[Photo]) -> dict[str, list[str]]:
     return {name: [values.get(photo.file, "") for photo in photos] for name, values in subgroups.items()}

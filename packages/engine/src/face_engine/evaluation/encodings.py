@@ -3,7 +3,6 @@
 import hashlib
 import io
 import time
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +83,7 @@ class _Record:
 
 @dataclass(slots=True)
 class ShardStore:
-    """The outcomes of photos by their content, in files of SHARD_PHOTOS.
+    """The outcomes of photos by their content, in files of SHARD_PHOTOS; each has the SHA-256 of its bytes in its name.
 
     Args:
         folder: made where it is not there. What it holds must come from one engine with one set of settings: name it
@@ -99,20 +98,22 @@ class ShardStore:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         records: dict[str, _Record] = {}
         seconds = 0.0
-        for path in sorted(self.folder.glob("*.npz")):
-            self._next = int(path.stem) + 1
-            try:
-                of_shard, its_seconds = _unpacked(path.read_bytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        for path in sorted(self.folder.glob("[0-9]*-*.npz")):
+            number, _, digest = path.stem.partition("-")
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != digest:
                 path.unlink()
                 continue
+            self._next = int(number) + 1
+            of_shard, its_seconds = _unpacked(data)
             records |= {record.sha256: record for record in of_shard}
             seconds += its_seconds
         return records, seconds
 
     def append(self, records: Sequence[_Record], seconds: float) -> None:
         """Keep outcomes: on disk as a whole when this returns, or not at all."""
-        replace_file(self.folder / f"{self._next:06d}.npz", _packed(records, seconds))
+        data = _packed(records, seconds)
+        replace_file(self.folder / f"{self._next:06d}-{hashlib.sha256(data).hexdigest()}.npz", data)
         self._next += 1
 
 
@@ -198,7 +199,7 @@ def choose_face(analysis: Analysis, choice: FaceChoice) -> Face:
 
     def off_centre(face: Face) -> int:
         left, top, right, bottom = face.box.ltrb
-        return abs(left + right - analysis.width) + abs(top + bottom - analysis.height)
+        return abs(left + right + 1 - analysis.width) + abs(top + bottom + 1 - analysis.height)
 
     return min(analysis.faces, key=off_centre)
 

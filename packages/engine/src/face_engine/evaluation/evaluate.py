@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from face_engine.errors import ReportError
 from face_engine.evaluation.accuracy import cross_validate
 from face_engine.evaluation.calibrating import calibration_of
 from face_engine.evaluation.data_set import DataSetOptions, open_set
@@ -30,6 +30,7 @@ from face_engine.evaluation.results import GeneralizedCount, Measured, results_o
 from face_engine.evaluation.scores import ScoreFiles, scored_blocks, to_step
 from face_engine.evaluation.subgroups import SubgroupCount
 from face_engine.evaluation.worst import WorstPairs
+from face_engine.files import replace_file
 from face_engine.pipeline import FaceEngine
 
 DEFAULT_TARGET_FMR = 1e-3
@@ -89,6 +90,8 @@ def evaluate(
         "max_non_mated": options.data.max_non_mated,
         "seed": options.data.seed,
     }
+    if report.folder.resolve().is_relative_to(options.data.images.resolve()):
+        raise ReportError(f"{report.folder} lies in the folder of the photos: name another one for the report")
     with report.being_written():
         labelled = open_set(options.data, report.work, progress)
         made_with = {
@@ -99,7 +102,7 @@ def evaluate(
         }
         store = ShardStore(report.work / f"encodings-{settings_key(made_with)}")
         encodings = encode_photos(engine, options.data.images, labelled.photos, options.choice, store, progress)
-        measured = _measure(labelled, encodings, options, report, settings, progress)
+        measured = measure(labelled, encodings, options, report, settings, progress)
         results = results_of(measured)
         manifest = manifest_of(settings, options.data, measured.data_set_hash, command, started)
         write_photos(report.photos_path, labelled, encodings)
@@ -109,14 +112,14 @@ def evaluate(
         else:
             write_json(report.calibration_path, calibration.to_json())
         write_json(report.manifest_path, manifest)
-        report.html_path.write_bytes(html_of(results, manifest, options.data.images))
+        replace_file(report.html_path, html_of(results, manifest, options.data.images))
         write_json(report.results_path, results)
         if not options.keep_encodings:
             report.remove_work()
     return results
 
 
-def _measure(
+def measure(
     labelled: LabelledSet,
     encodings: Encodings,
     options: EvaluationOptions,
@@ -124,6 +127,12 @@ def _measure(
     settings: Mapping[str, Any],
     progress: Progress,
 ) -> Measured:
+    """Compare every pair of photos that are encoded, and count.
+
+    Args:
+        report: where the distances are kept.
+        settings: for results.json.
+    """
     step = to_step(options.tolerance)
     tally, worst = Tally(), WorstPairs.none(options.gallery)
     generalized = GeneralizedCount(np.array([answer == ENROLLED for answer in encodings.enrollments], bool), step)
@@ -152,6 +161,7 @@ def _measure(
             pass
         training = files.blocks
     return Measured(
+        name=options.data.name,
         labelled=labelled,
         data_set_hash=data_set_hash_of(labelled, options.data),
         encodings=encodings,

@@ -122,10 +122,14 @@ def pair_of(numbers: npt.NDArray[np.uint64]) -> tuple[Numbers, Numbers]:
 def shuffled(count: int, seed: int) -> Iterator[npt.NDArray[np.uint64]]:
     """Return 0 to count - 1 in a random order, in blocks, without ever holding them all; count < 2^62.
 
-    A generalised Feistel network (Black and Rogaway, 2002) permutes the numbers below the product of two factors that is
-    barely `count`; those from `count` on are left out.
+    A generalised Feistel network (Black and Rogaway, 2002) permutes the numbers below the product of two factors that
+    is barely `count`; those from `count` on are left out. A few numbers are permuted as a whole instead: not every
+    order of them would be as probable as every other.
     """
-    high_size = math.isqrt(max(count - 1, 0)) + 1
+    if count <= BLOCK_PAIRS:
+        yield np.random.default_rng(seed).permutation(count).astype(np.uint64)
+        return
+    high_size = math.isqrt(count - 1) + 1
     low_size = -(-count // high_size)
     keys = np.random.default_rng(seed).integers(0, 1 << 32, ROUNDS, np.uint32)
     domain = high_size * low_size

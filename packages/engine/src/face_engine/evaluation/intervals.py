@@ -181,7 +181,8 @@ class Resampled:
         passing = (self.fmr <= fmr * (1 + 1e-12)).sum(axis=0)
         cell = np.maximum(passing - 1, 0)
         fnmr = np.take_along_axis(self.fnmr, cell[None], axis=0)[0]
-        known &= passing > 0
+        # Where even a tolerance of 0 lets too many in, nobody may match.
+        fnmr = np.where((passing > 0) | np.isnan(fnmr), fnmr, 1.0)
         return np.where(known, fnmr, np.nan), np.where(known, cell * CELL_STEPS / STEPS, np.nan)
 
     def equal_error(self) -> Replicates:
@@ -193,9 +194,9 @@ class Resampled:
         def pick(rates: npt.NDArray[np.float64], cell: npt.NDArray[np.intp]) -> Replicates:
             return np.asarray(np.take_along_axis(rates, cell[None], axis=0)[0])
 
-        gap_before = pick(self.fnmr, before) - pick(self.fmr, before)
+        # Below a tolerance of 0 nothing matches.
+        fmr_before = np.where(after > 0, pick(self.fmr, before), 0.0)
+        gap_before = np.where(after > 0, pick(self.fnmr, before), 1.0) - fmr_before
         gap_after = pick(self.fmr, after) - pick(self.fnmr, after)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            share = np.where(gap_before + gap_after > 0, gap_before / (gap_before + gap_after), 0.0)
-        rate = pick(self.fmr, before) + share * (pick(self.fmr, after) - pick(self.fmr, before))
+        rate = fmr_before + gap_before / (gap_before + gap_after) * (pick(self.fmr, after) - fmr_before)
         return np.where(known, rate, np.nan)

@@ -118,6 +118,11 @@ def numbered(names: Sequence[str]) -> npt.NDArray[np.int32]:
     return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int32)
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name can be written into a report: on a disk it need not be UTF-8."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def leaves_folder(file: str) -> bool:
     """Whether a relative path could lead out of the set's folder."""
     path = PurePosixPath(file)

@@ -16,6 +16,12 @@ from face_engine.evaluation.texts import lines_of
 
 PEOPLE_FIELDS = 2
 
+MAX_FOLDS = 1_000
+MAX_PHOTOS = 1_000_000
+"""Of a people.txt: one line can name any number."""
+
+MAX_DIGITS = 9
+
 
 @dataclass(frozen=True, slots=True)
 class PairsHeader:
@@ -26,12 +32,19 @@ class PairsHeader:
 
 
 def read_pairs_header(path: Path) -> PairsHeader | None:
-    """Return the header of a pairs.txt, or None where the file does not begin as one. Raises DataSetError."""
+    """Return the header of a pairs.txt, or None where the file does not begin as one.
+
+    Raises:
+        DataSetError: the file cannot be read, or the numbers can be none of folds and pairs.
+    """
     first = next((text for _, text in lines_of(path)), "").split()
     if not first or not all(word.isdecimal() for word in first) or len(first) > 2:  # noqa: PLR2004 - folds and size
         return None
-    folds, per_fold = map(int, first if len(first) > 1 else ["1", *first])
-    return PairsHeader(folds, per_fold)
+    if all(map(_is_number, first)):
+        folds, per_fold = map(int, first if len(first) > 1 else ["1", *first])
+        if 1 <= folds <= MAX_FOLDS and per_fold:
+            return PairsHeader(folds, per_fold)
+    raise DataSetError(f"{path.name}:1: is no number of folds, 1 to {MAX_FOLDS:,}, and number of pairs: {first!r:.80}")
 
 
 def read_pairs(path: Path, header: PairsHeader, problems: Problems) -> Iterator[ListedPair]:
@@ -52,9 +65,9 @@ def read_pairs(path: Path, header: PairsHeader, problems: Problems) -> Iterator[
             break
         fields = text.split("\t") if "\t" in text else text.split()
         match fields:
-            case [name, one, other] if one.isdecimal() and other.isdecimal():
+            case [name, one, other] if _is_number(one) and _is_number(other):
                 reference, probe, mated = _named(name, one, place), _named(name, other, place), True
-            case [name, one, other_name, other] if one.isdecimal() and other.isdecimal():
+            case [name, one, other_name, other] if _is_number(one) and _is_number(other):
                 reference, probe, mated = _named(name, one, place), _named(other_name, other, place), False
             case _:
                 problems.add(place, f"is neither NAME N N nor NAME N NAME N: {text[:80]!r}")
@@ -77,25 +90,37 @@ def read_people(path: Path) -> list[dict[str, list[str]]]:
 
     def number(wanted: str) -> int:
         line, fields = next(lines, (0, []))
-        if len(fields) != 1 or not fields[0].isdecimal():
+        if len(fields) != 1 or not _is_number(fields[0]):
             raise DataSetError(f"{path.name}:{line or 'end'}: here the {wanted} should stand alone")
         return int(fields[0])
 
     folds = []
+    photos = 0
     for _ in range(number("number of folds")):
         people: dict[str, list[str]] = {}
         for _ in range(number("number of persons of a fold")):
             line, fields = next(lines, (0, []))
-            if len(fields) != PEOPLE_FIELDS or not fields[1].isdecimal():
+            if len(fields) != PEOPLE_FIELDS or not _is_number(fields[1]):
                 raise DataSetError(f"{path.name}:{line or 'end'}: is not NAME N")
-            name = fields[0]
-            people[name] = [file_of(name, str(photo)) for photo in range(1, int(fields[1]) + 1)]
+            name, count = fields[0], int(fields[1])
+            if name in people:
+                raise DataSetError(f"{path.name}:{line}: {name} is in this fold before")
+            photos += count
+            if photos > MAX_PHOTOS:
+                raise DataSetError(f"{path.name}:{line}: these are more than {MAX_PHOTOS:,} photos")
+            people[name] = [file_of(name, str(photo)) for photo in range(1, count + 1)]
         folds.append(people)
+    if extra := next(lines, None):
+        raise DataSetError(f"{path.name}:{extra[0]}: there is more than its numbers announce")
     return folds
 
 
 def file_of(name: str, number: str) -> str:
     return f"{name}/{name}_{int(number):04d}.jpg"
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= MAX_DIGITS
 
 
 def _named(name: str, number: str, place: str) -> Named:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from face_engine.evaluation.contents import Named, found
+from face_engine.evaluation.contents import Named, found, of_one_person
 from face_engine.evaluation.labels import BLOCK_PAIRS, PAIR, Pairs, Photo, Problems, numbered
 from face_engine.evaluation.progress import Progress
 
@@ -74,12 +74,12 @@ def gather(
             problems.add(one.place, f"{one.file} has no labels")
             del named[one.file]
         named = {file: Named(file, known_persons[file], one.place) for file, one in named.items()}
-    photos = found(root, list(named.values()), problems, progress)
+    photos = of_one_person(found(root, list(named.values()), problems, progress), problems)
 
     by_number = [photos.get(file) for file in numbers]
     contents = numbered([photo.sha256 if photo else "" for photo in by_number])
     there = np.array([photo is not None for photo in by_number], bool)
-    persons = _persons(by_number, spool)
+    persons = _persons(by_number, contents, spool)
     _drop_wrong(spool, list_file, there, contents, persons, problems)
     _drop_repeated(spool, list_file, contents, problems)
 
@@ -111,11 +111,15 @@ def _packed(lines: Iterable[ListedPair], named: dict[str, Named], numbers: dict[
     yield np.array(rows, LISTED)
 
 
-def _persons(photos: list[Photo | None], spool: Path) -> npt.NDArray[np.int32]:
+def _persons(photos: list[Photo | None], contents: npt.NDArray[np.int32], spool: Path) -> npt.NDArray[np.int32]:
     """Return whose each photo is, by the names or, where there are none, by the mated pairs that connect them."""
     if any(photo.person for photo in photos if photo):
         return numbered([photo.person if photo else "" for photo in photos])
-    parent = list(range(len(photos)))
+    first_copy: dict[int, int] = {}
+    parent = [
+        number if photo is None else first_copy.setdefault(content, number)
+        for number, (photo, content) in enumerate(zip(photos, contents.tolist(), strict=True))
+    ]
 
     def root_of(number: int) -> int:
         while parent[number] != number:
@@ -146,9 +150,7 @@ def _drop_wrong(
         contradictory = usable & ~with_itself & (mated != (persons[reference] == persons[probe]))
         for line in stored["line"][with_itself].tolist():
             problems.add(f"{list_file.name}:{line}", "a photo is compared with itself, or with a copy of it")
-        for line, is_mated in zip(
-            stored["line"][contradictory].tolist(), mated[contradictory].tolist(), strict=True
-        ):
+        for line, is_mated in zip(stored["line"][contradictory].tolist(), mated[contradictory].tolist(), strict=True):
             said, known = ("mated", "different persons") if is_mated else ("non-mated", "one person")
             problems.add(f"{list_file.name}:{line}", f"is {said}, but its photos are of {known} by the other labels")
         stored["kept"] = usable & ~with_itself & ~contradictory

@@ -35,6 +35,16 @@ class Tally:
     mated_failed: int = 0
     non_mated_failed: int = 0
 
+    @property
+    def all_mated(self) -> int:
+        """Those that could not be compared included."""
+        return int(self.mated.sum()) + self.mated_failed
+
+    @property
+    def all_non_mated(self) -> int:
+        """Those that could not be compared included."""
+        return int(self.non_mated.sum()) + self.non_mated_failed
+
     def add(self, scored: Pairs) -> None:
         """Count pairs, (n,) of scores.SCORED."""
         compared = scored["steps"] != NOT_COMPARED
@@ -156,7 +166,7 @@ class Curve:
         share = gap_before / (gap_before + gap_after)
         steps = np.concatenate([[self.steps[0] - 1], self.steps])
         step = steps[after - 1] + share * (steps[after] - steps[after - 1])
-        return float(fmr[after - 1] + share * (fmr[after] - fmr[after - 1])), float(step / STEPS)
+        return float(fmr[after - 1] + share * (fmr[after] - fmr[after - 1])), max(float(step / STEPS), 0.0)
 
     def auc(self) -> float | None:
         """Return the probability that a mated pair is nearer than a non-mated one, ties counted half.

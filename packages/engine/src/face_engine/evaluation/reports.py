@@ -1,12 +1,12 @@
 """A report: a folder of files that are made together, and read again to compare it with another one.
 
-    results.json      every figure; results.schema.json says what it holds
-    report.html       the same for people, with figures; opens without a network
-    manifest.json     what it was made with and of
-    calibration.json  from a distance to an estimated FMR, and the recommended tolerance: for the service
-    photos.csv        what became of every photo
-    scores/           every pair and its distance
-    work/             encodings, only while the report is being made
+results.json      every figure; results.schema.json says what it holds
+report.html       the same for people, with figures; opens without a network
+manifest.json     what it was made with and of
+calibration.json  from a distance to an estimated FMR, and the recommended tolerance: for the service
+photos.csv        what became of every photo
+scores/           every pair and its distance
+work/             encodings, only while the report is being made
 """
 
 import csv
@@ -20,13 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from face_engine.errors import ReportError
 from face_engine.evaluation.encodings import Encodings
 from face_engine.evaluation.labels import LabelledSet
 from face_engine.evaluation.scores import ScoreFiles
 from face_engine.files import replace_file
 
-PHOTO_COLUMNS = ("number", "file", "person", "outcome", "enrollment", "left", "top", "right", "bottom")
+PHOTO_COLUMNS = ("number", "file", "person", "identity", "outcome", "enrollment", "left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,17 @@ class Report:
         """Return manifest.json. Raises ReportError."""
         return _read_json(self.manifest_path)
 
+    def read_identities(self) -> npt.NDArray[np.int32]:
+        """Return whose each photo is, by the number of the person. Raises ReportError."""
+        try:
+            with self.photos_path.open(encoding="utf-8", newline="") as stream:
+                identities = [int(row["identity"]) for row in csv.DictReader(stream)]
+            return np.array(identities, np.int32)
+        except OSError as error:
+            raise ReportError(f"{self.photos_path}: {error.strerror}") from error
+        except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+            raise ReportError(f"{self.photos_path}: is damaged") from error
+
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a document, always the same bytes of the same one. Raises OSError."""
@@ -113,6 +127,7 @@ def write_photos(path: Path, labelled: LabelledSet, encodings: Encodings) -> Non
                 number,
                 photo.file,
                 photo.person,
+                int(labelled.identities[number]),
                 encodings.outcomes[number],
                 encodings.enrollments[number],
                 *encodings.boxes[number].tolist(),

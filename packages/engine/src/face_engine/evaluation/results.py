@@ -67,6 +67,7 @@ class GeneralizedCount:
 class Measured:
     """What the figures are made of."""
 
+    name: str
     labelled: LabelledSet
     data_set_hash: str
     encodings: Encodings
@@ -94,9 +95,7 @@ def results_of(measured: Measured) -> dict[str, Any]:
         "auc": curve.auc(),
         "at_tolerance": _at_tolerance(measured, curve),
         "by_tolerance": [_errors_at(curve, measured.resampled, tolerance) for tolerance in TABLE_TOLERANCES],
-        "fnmr_at_fmr": [
-            _at_fmr(curve, measured.resampled, fmr) | {"level": level} for level, fmr in FMR_LEVELS
-        ],
+        "fnmr_at_fmr": [_at_fmr(curve, measured.resampled, fmr) | {"level": level} for level, fmr in FMR_LEVELS],
         "recommended": _at_fmr(curve, measured.resampled, measured.target_fmr),
         "subgroups": _subgroups(measured.subgroups),
         "histogram": _histogram(measured.tally),
@@ -112,6 +111,7 @@ def results_of(measured: Measured) -> dict[str, Any]:
 def _data_set(measured: Measured) -> dict[str, Any]:
     labelled, tally = measured.labelled, measured.tally
     return {
+        "name": measured.name,
         "hash": measured.data_set_hash,
         "form": labelled.form,
         "photos": len(labelled.photos),
@@ -145,7 +145,13 @@ def _accuracy(accuracy: Accuracy | None) -> dict[str, Any] | None:
         "mean": accuracy.mean,
         "standard_error": accuracy.standard_error,
         "folds": [
-            {"fold": one.fold + 1, "accuracy": one.accuracy, "right": one.right, "pairs": one.pairs, "tolerance": one.tolerance}
+            {
+                "fold": one.fold + 1,
+                "accuracy": one.accuracy,
+                "tolerance": one.tolerance,
+                "mated": {"right": one.right_mated, "of": one.mated},
+                "non_mated": {"right": one.right_non_mated, "of": one.non_mated},
+            }
             for one in accuracy.folds
         ],
     }
@@ -292,11 +298,10 @@ def _timing(encodings: Encodings) -> dict[str, Any]:
     known = encodings.timings_ms[encodings.timings_ms.sum(axis=1) > 0]
 
     def stage(milliseconds: npt.NDArray[np.float64]) -> dict[str, float | None]:
-        if not len(milliseconds):
-            return {"mean": None} | {f"p{percentile}": None for percentile in PERCENTILES}
-        return {"mean": float(milliseconds.mean())} | {
-            f"p{percentile}": float(np.percentile(milliseconds, percentile)) for percentile in PERCENTILES
-        }
+        told: dict[str, float | None] = {"mean": float(milliseconds.mean()) if len(milliseconds) else None}
+        for percentile in PERCENTILES:
+            told[f"p{percentile}"] = float(np.percentile(milliseconds, percentile)) if len(milliseconds) else None
+        return told
 
     return {
         "seconds": encodings.seconds,

@@ -140,9 +140,11 @@ class ScoreFiles:
         for path in self._paths():
             try:
                 shard = np.load(path, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise ReportError(f"{path}: {getattr(error, 'strerror', None) or 'is damaged'}") from error
-            if shard.dtype != SCORED:
+            except OSError as error:
+                raise ReportError(f"{path}: {error.strerror}") from error
+            except Exception as error:  # numpy's parser of the header raises whatever it may
+                raise ReportError(f"{path}: is damaged") from error
+            if not isinstance(shard, np.ndarray) or shard.dtype != SCORED or shard.ndim != 1:
                 raise ReportError(f"{path}: holds no scored pairs")
             yield shard
 
@@ -153,4 +155,3 @@ class ScoreFiles:
         stream = io.BytesIO()
         np.save(stream, np.concatenate(blocks), allow_pickle=False)
         replace_file(self.folder / f"{number:06d}.npy", stream.getvalue())
-

@@ -138,9 +138,13 @@ def _rates(counts: npt.NDArray[np.float64]) -> tuple[Replicates, Replicates]:
 
 def _rate(errors: int, trials: int, replicates: Replicates, overall: float | None, of_all: Replicates) -> Rate:
     value = errors / trials if trials else None
-    interval = wider(wilson(errors, trials), percentiles(replicates)) if trials else None
+    by_chance = wilson(errors, trials)
+    interval = wider(by_chance, percentiles(replicates)) if trials else None
     if value is None or not overall:
         return Rate(value, interval, None, None)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = replicates / of_all
-    return Rate(value, interval, value / overall, percentiles(np.where(np.isfinite(ratios), ratios, np.nan)))
+    drawn = percentiles(np.where(np.isfinite(ratios), ratios, np.nan))
+    # No draw of the persons has an error where none was seen.
+    unseen = (0.0, by_chance[1] / overall) if by_chance and not errors else None
+    return Rate(value, interval, value / overall, wider(drawn, unseen))

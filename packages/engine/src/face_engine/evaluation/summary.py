@@ -34,7 +34,8 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
         return f"{title:<42}{value}"
 
     lines = [
-        f"{data['photos']:,} photos of {data['persons']:,} persons; {data['mated_pairs']:,} mated and "
+        f"{data['name'] + ': ' if data['name'] else ''}{data['photos']:,} photos of {data['persons']:,} persons; "
+        f"{data['mated_pairs']:,} mated and "
         f"{data['non_mated_pairs']:,} non-mated pairs",
         f"encoder {results['settings']['encoder_id']}, runtime {results['settings']['runtime']}",
     ]
@@ -88,17 +89,24 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
 
 def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
     """Return the comparison of two reports as lines for people."""
-    lines = [f"{comparison['pairs']:,} pairs; beyond chance is p < {comparison['alpha']:g} (Holm's correction)", ""]
+    lines = [f"{comparison['pairs']:,} pairs; beyond chance is p < {comparison['alpha']:g}", ""]
     lines += [f"{one['what']}: {one['old']} -> {one['new']}" for one in comparison["changes"]]
     if comparison["changes"]:
         lines.append("")
-    lines.append(f"{'':<34}{'OLD':>10}{'NEW':>10}{'worse':>9}{'better':>9}{'p':>10}  ")
+    lines.append(f"{'':<34}{'OLD':>10}{'NEW':>10}{'worse':>9}{'better':>9}{'McNemar':>10}{'persons':>10}{'p':>8}")
     for test in comparison["tests"]:
         lines.append(
             f"{test['what']:<34}{percent(test['old']):>10}{percent(test['new']):>10}{test['worse']:>9,}"
-            f"{test['better']:>9,}{test['p']:>10.2g}  {test['verdict']}"
+            f"{test['better']:>9,}{test['p_mcnemar']:>10.2g}{test['p_persons']:>10.2g}{test['p_corrected']:>8.2g}"
+            f"  {test['verdict']}"
         )
-    lines += ["", comparison["conclusion"]]
+    lines += [
+        "",
+        "worse, better: pairs that only OLD, only NEW got right. McNemar takes pairs for independent; persons: in",
+        "draws of the persons. p is the larger of the two, by Holm's correction over all lines.",
+        "",
+        comparison["conclusion"],
+    ]
     return lines
 
 
@@ -136,4 +144,6 @@ def _ratio(rate: Mapping[str, Any]) -> str:
     ratio = rate["ratio"]
     if ratio is None:
         return "-"
-    return f"x{ratio['value']:.2g}" + (f" ({ratio['low']:.2g} to {ratio['high']:.2g})" if ratio["low"] is not None else "")
+    return f"x{ratio['value']:.2g}" + (
+        f" ({ratio['low']:.2g} to {ratio['high']:.2g})" if ratio["low"] is not None else ""
+    )

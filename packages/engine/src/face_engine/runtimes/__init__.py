@@ -9,7 +9,7 @@ from typing import Literal, Protocol, cast, get_args
 
 from face_engine.errors import DeviceUnavailableError, RuntimeUnavailableError
 from face_engine.images import use_threads
-from face_engine.runtimes.base import DEVICES, Device, DeviceStatus, Runtime
+from face_engine.runtimes.base import DEVICES, Device, DeviceStatus, Runtime, encoder_id
 from face_engine.weights import WEIGHT_FILES, verify
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "choose_runtime",
     "create_runtime",
     "device_status",
+    "encoder_id_of",
     "usable_cores",
 ]
 
@@ -44,6 +45,9 @@ CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 class _Module(Protocol):
     """What each runtime's module offers."""
+
+    PRECISIONS: dict[Device, str]
+    """Of the templates, by device."""
 
     def device_status(self, device: Device) -> DeviceStatus: ...
 
@@ -112,6 +116,16 @@ def check_runtime(name: str, device: Device) -> RuntimeName:
     for file in WEIGHT_FILES:
         verify(file)
     return cast(RuntimeName, name)
+
+
+def encoder_id_of(name: str, device: Device) -> str:
+    """Return the id of the plain templates that `create_runtime` would make, without loading a network.
+
+    Raises:
+        RuntimeUnavailableError: see `create_runtime`.
+    """
+    name = check_runtime(name, device)
+    return encoder_id(_module(name).PRECISIONS[device])
 
 
 class _MissingModuleError(Exception):

@@ -28,6 +28,9 @@ def native_bfloat16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+PRECISIONS = onnx.PRECISIONS
+
+
 def device_status(device: Device) -> DeviceStatus:
     """Tell whether OpenVINO can use the device."""
     version = f"OpenVINO {openvino.__version__.split('-')[0]}"

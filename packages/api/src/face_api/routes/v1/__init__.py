@@ -8,6 +8,7 @@ from face_api.routes.v1.once import Once
 from face_api.routes.v1.people import people_endpoints
 from face_api.routes.v1.photos import photo_endpoints
 from face_api.services.analysis import AnalysisService
+from face_api.services.decision import Decision
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import PhotoLimits
 from face_api.store import Store
@@ -16,12 +17,16 @@ __all__ = ["Endpoint", "routes_of", "v1_endpoints"]
 
 
 def v1_endpoints(
-    store: Store, enrollment: EnrollmentService, analysis: AnalysisService, photo_limits: PhotoLimits
+    store: Store,
+    enrollment: EnrollmentService,
+    analysis: AnalysisService,
+    decision: Decision,
+    photo_limits: PhotoLimits,
 ) -> list[Endpoint]:
     """Return every operation of v1."""
     once = Once(store)
     return [
-        *photo_endpoints(enrollment, analysis, photo_limits, once),
+        *photo_endpoints(enrollment, analysis, decision, photo_limits, once),
         *people_endpoints(store),
         *enrollment_endpoints(store),
         *activity_endpoints(store),

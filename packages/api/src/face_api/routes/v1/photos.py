@@ -11,9 +11,9 @@ from face_api.routes.v1 import schemas
 from face_api.routes.v1.endpoints import PREFIX, Endpoint, company_of, user_of
 from face_api.routes.v1.once import Once
 from face_api.services.analysis import AnalysisService
+from face_api.services.decision import Decision
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import PhotoLimits
-from face_engine.calibration import published
 
 TAG = "photos"
 
@@ -28,7 +28,11 @@ PHOTO_PROBLEMS = (
 
 
 def photo_endpoints(
-    enrollment: EnrollmentService, analysis: AnalysisService, photo_limits: PhotoLimits, once: Once
+    enrollment: EnrollmentService,
+    analysis: AnalysisService,
+    decision: Decision,
+    photo_limits: PhotoLimits,
+    once: Once,
 ) -> list[Endpoint]:
     async def enroll(call: Call) -> Response:
         company, user = company_of(call), user_of(call)
@@ -53,7 +57,7 @@ def photo_endpoints(
         company, user = company_of(call), user_of(call)
         image = parse_photo(call.content_type, call.message)
         result = await analysis.analyse(call.caller, company, user, image, photo_limits)
-        calibration = published(result.encoder_id)
+        calibration = decision.calibration(result.encoder_id)
         body = schemas.Verification(
             photo=schemas.Photo(width=result.width, height=result.height),
             persons=[

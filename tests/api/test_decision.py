@@ -1,0 +1,90 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from face_api.services.decision import Decision
+from face_api.settings import Settings, SettingsError
+from face_engine.calibration import Calibration, published
+from face_engine.errors import CalibrationError
+from support.api import ENROLLMENTS, TAMY, TAMY_AGAIN, VERIFICATIONS, app_of, enroll, send, served
+from support.command import face_api
+from support.fakes import ENCODER_ID
+
+DEFAULT_ENCODER = "dlib-resnet-v1:55533b28a958/5pt-150px-pad0.25/diagonal4/float32"
+
+
+def calibration_file(folder: Path, tolerance: float | None = 0.45, encoder_id: str = ENCODER_ID) -> Path:
+    calibration = Calibration(
+        encoder_id=encoder_id,
+        distances=(0.25, 0.5, 1.0),
+        false_match_rates=(0.01, 0.1, 1.0),
+        comparisons=100_000,
+        persons=500,
+        source="a test",
+        target_fmr=0.05,
+        tolerance=tolerance,
+        tolerance_interval=None if tolerance is None else (0.4, 0.5),
+    )
+    path = folder / "calibration.json"
+    path.write_text(json.dumps(calibration.to_json()))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("given", "recommended", "tolerance", "source"),
+    [
+        ({}, 0.45, 0.45, "the calibration file, for an FMR of 0.05"),
+        ({"tolerance": 0.7}, 0.45, 0.7, "FACE_API_TOLERANCE"),
+        ({"tolerance": 0.6}, 0.45, 0.6, "FACE_API_TOLERANCE"),
+        ({}, None, 0.6, "the default, since the calibration file recommends none"),
+    ],
+)
+def test_what_was_set_wins_over_what_is_recommended(
+    tmp_path: Path, given: dict[str, Any], recommended: float | None, tolerance: float, source: str
+) -> None:
+    settings = Settings(calibration_file=calibration_file(tmp_path, recommended), **given)
+    decision = Decision.from_settings(settings)
+    assert (decision.tolerance, decision.source) == (tolerance, source)
+
+
+def test_without_a_file_the_published_rates_are_told() -> None:
+    decision = Decision.from_settings(Settings())
+    assert (decision.tolerance, decision.source) == (0.6, "the default")
+    assert decision.calibration(DEFAULT_ENCODER) == published(DEFAULT_ENCODER) is not None
+    assert decision.calibration("fake/1") is None
+    decision.check("whatever")
+
+
+def test_the_file_decides_and_its_rates_are_told(tmp_path: Path) -> None:
+    with served(tmp_path, calibration_file=calibration_file(tmp_path)) as client:
+        enroll(client, TAMY, ENROLLMENTS)
+        (same,) = send(client, VERIFICATIONS, TAMY).json()["persons"]
+        (again,) = send(client, VERIFICATIONS, TAMY_AGAIN).json()["persons"]
+    assert (same["verdict"], same["tolerance"]) == ("match", 0.45)
+    assert (again["verdict"], again["distance"]) == ("dismatch", 0.5)
+    assert same["estimated_false_match_rate"] == pytest.approx(0.01)
+    assert again["estimated_false_match_rate"] == pytest.approx(0.1)
+
+
+def test_a_file_of_another_encoder_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="was measured with the encoder other/1, and this service has fake/1"):
+        Decision.from_settings(Settings(calibration_file=calibration_file(tmp_path, encoder_id="other/1"))).check(
+            ENCODER_ID
+        )
+    path = calibration_file(tmp_path)
+    face_api("serve", "--port", "0", "--data-dir", tmp_path / "data", calibration_file=path).expect_refusal(
+        "FACE_API_CALIBRATION_FILE was measured with the encoder fake/1, and this service has dlib-resnet-v1:"
+    )
+    assert not (tmp_path / "data").exists()
+
+
+def test_what_is_no_calibration_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    path.write_text("{}")
+    with pytest.raises(CalibrationError, match="is no calibration file of this version"):
+        app_of(tmp_path / "data", calibration_file=path)
+    face_api("serve", "--port", "0", "--data-dir", tmp_path / "data", calibration_file=path).expect_refusal(
+        "calibration.json: is no calibration file of this version: its schema is not face-engine-calibration/1"
+    )
