@@ -190,7 +190,7 @@ def test_problems_are_listed_with_their_lines(images: Path, tmp_path: Path) -> N
         "obama/obama-0.jpg,obama/gone.jpg,Yes\n"
         "obama/obama-0.jpg,../../secret.jpg,Yes\n"
     )
-    arguments = ["--images", images, "--pairs", pairs, "--out", tmp_path / "report", "--json"]
+    arguments = ["--images", str(images), "--pairs", str(pairs), "--out", str(tmp_path / "report"), "--json"]
     refused = evaluate(*arguments)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.splitlines() == [

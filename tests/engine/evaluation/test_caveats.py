@@ -42,6 +42,14 @@ def test_what_is_withheld_is_told_with_what_it_takes() -> None:
     assert "No tolerance is recommended" not in text(found)
 
 
+def test_why_a_single_level_is_withheld_is_told() -> None:
+    found = harmless()
+    found["fnmr_at_fmr"][-1]["supported"] = False
+    assert caveats_of(found) == [
+        "FNMR at an FMR of 1e-6 is withheld, since it takes 3,000,000 non-mated pairs, and 10,000 were compared."
+    ]
+
+
 def test_why_no_tolerance_is_recommended_is_told() -> None:
     assert (
         "No tolerance is recommended for the wanted FMR of 0.01%, "

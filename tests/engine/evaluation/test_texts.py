@@ -51,9 +51,9 @@ def test_an_empty_file_has_none(path: Path, read: Callable[[Path], object]) -> N
 
 
 def test_a_row_has_the_line_that_it_ends_in(path: Path) -> None:
-    path.write_text('a,"b\nc"\n1,"2\n3\n4"\n5,6\n')
+    path.write_bytes(b'a,"b\nc"\n1,"2\n3\r\n4"\n5,6\n')
     assert columns_of(path) == ["a", "b\nc"]
-    assert read_table(path) == [Row(5, {"a": "1", "b\nc": "2\n3\n4"}), Row(6, {"a": "5", "b\nc": "6"})]
+    assert read_table(path) == [Row(5, {"a": "1", "b\nc": "2\n3\r\n4"}), Row(6, {"a": "5", "b\nc": "6"})]
 
 
 def test_quotes_keep_commas_and_quotes(path: Path) -> None:
@@ -62,7 +62,7 @@ def test_quotes_keep_commas_and_quotes(path: Path) -> None:
 
 
 def test_a_row_of_another_length_is_a_problem(path: Path) -> None:
-    path.write_text('a,b\n1\n2,"3\n"\n4,5,6\n,\n')
+    path.write_text('a,b\n1\n2,"3\n"\n4,5,6\n,\n\n')
     problems = Problems()
     assert list(rows_of(path, ["a", "b"], problems)) == [Row(4, {"a": "2", "b": "3"}), Row(6, {"a": "", "b": ""})]
     assert told(problems) == ["set.txt:2: has 1 fields, not 2", "set.txt:5: has 3 fields, not 2"]

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import click
 from tqdm import tqdm
 
-from face_engine.cli.common import EXIT_INPUT, engine_options, fail, load_engine, not_nan
+from face_engine.cli.common import EXIT_ENVIRONMENT, EXIT_INPUT, engine_options, fail, load_engine, not_nan
 from face_engine.errors import EvaluationError, InferenceError, ProblemsFoundError
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
 from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE
@@ -127,11 +127,14 @@ def evaluate(
         return
     if images is None or out is None:
         raise click.UsageError("--images and --out are needed")
-    from face_engine.evaluation.data_set import DataSetOptions  # noqa: PLC0415 - `doctor` must be able to miss it
-    from face_engine.evaluation.evaluate import EvaluationOptions  # noqa: PLC0415
-    from face_engine.evaluation.evaluate import evaluate as evaluate_set  # noqa: PLC0415
-    from face_engine.evaluation.reports import Report  # noqa: PLC0415
-    from face_engine.evaluation.summary import headline, table  # noqa: PLC0415
+    try:
+        from face_engine.evaluation.data_set import DataSetOptions  # noqa: PLC0415 - `doctor` must be able to miss it
+        from face_engine.evaluation.evaluate import EvaluationOptions  # noqa: PLC0415
+        from face_engine.evaluation.evaluate import evaluate as evaluate_set  # noqa: PLC0415
+        from face_engine.evaluation.reports import Report  # noqa: PLC0415
+        from face_engine.evaluation.summary import headline, table  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        fail(f"{error.name} is not installed; the reports need face-engine[evaluation]", EXIT_ENVIRONMENT)
 
     data = DataSetOptions(images, pairs, labels, people, protocol, on_problem, max_non_mated, seed, name)
     options = EvaluationOptions(data, tolerance, target_fmr, face, gallery, keep_encodings)

@@ -100,9 +100,8 @@ def _withheld(results: Mapping[str, Any]) -> Iterator[str]:
     if withheld:
         levels = ", ".join(one["level"] for one in withheld)
         first = withheld[0]
-        text = (
-            f"FNMR at an FMR of {levels} is withheld; at {first['level']} since {why_withheld(results, first['fmr'])}. "
-        )
+        of_first = f"; at {first['level']} since" if len(withheld) > 1 else ", since"
+        text = f"FNMR at an FMR of {levels} is withheld{of_first} {why_withheld(results, first['fmr'])}. "
     if not recommended["supported"]:
         fmr = recommended["fmr"]
         text += f"No tolerance is recommended for the wanted FMR of {percent(fmr)}"

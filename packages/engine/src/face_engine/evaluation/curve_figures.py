@@ -29,6 +29,9 @@ from face_engine.evaluation.summary import percent
 Results = Mapping[str, Any]
 """What results.json holds."""
 
+LOWEST_MATCHES = 98.0
+"""Percent where the ROC's axis begins at the latest."""
+
 FEW_POINTS = 30
 """So many points of a curve are marked one by one."""
 
@@ -110,8 +113,8 @@ def roc(results: Results) -> go.Figure:
         figure.add_scatter(x=[x], y=[y], **mark)
     axis = log_axis(floor)
     figure.update_xaxes(**axis)
-    lowest = 100 * (1 - max(fnmr for _, fnmr, _ in points))
-    margin = 0.05 * max(100 - lowest, 1)
+    lowest = min(100 * (1 - max(fnmr for _, fnmr, _ in points)), LOWEST_MATCHES)
+    margin = 0.05 * (100 - lowest)
     figure.update_yaxes(ticksuffix="%", range=[lowest - margin, 100 + margin])
     least_fmr, _ = _least_rates(results)
     _shade(figure, "x", [10 ** axis["range"][0], 1.0], least_fmr)

@@ -81,9 +81,9 @@ class _Record:
     timings_ms: tuple[float, ...]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ShardStore:
-    """The outcomes of photos by their content, in files of SHARD_PHOTOS; each has the SHA-256 of its bytes in its name.
+    """The outcomes of photos by their content, in files of SHARD_PHOTOS, each named by the SHA-256 of its bytes.
 
     Args:
         folder: made where it is not there. What it holds must come from one engine with one set of settings: name it
@@ -91,20 +91,17 @@ class ShardStore:
     """
 
     folder: Path
-    _next: int = 0
 
     def load(self) -> tuple[dict[str, _Record], float]:
         """Return what is there, by SHA-256, and the seconds it took. A damaged shard is removed."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         records: dict[str, _Record] = {}
         seconds = 0.0
-        for path in sorted(self.folder.glob("[0-9]*-*.npz")):
-            number, _, digest = path.stem.partition("-")
+        for path in self.folder.glob(f"{'?' * 64}.npz"):
             data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != digest:
+            if hashlib.sha256(data).hexdigest() != path.stem:
                 path.unlink()
                 continue
-            self._next = int(number) + 1
             of_shard, its_seconds = _unpacked(data)
             records |= {record.sha256: record for record in of_shard}
             seconds += its_seconds
@@ -113,8 +110,7 @@ class ShardStore:
     def append(self, records: Sequence[_Record], seconds: float) -> None:
         """Keep outcomes: on disk as a whole when this returns, or not at all."""
         data = _packed(records, seconds)
-        replace_file(self.folder / f"{self._next:06d}-{hashlib.sha256(data).hexdigest()}.npz", data)
-        self._next += 1
+        replace_file(self.folder / f"{hashlib.sha256(data).hexdigest()}.npz", data)
 
 
 def encode_photos(

@@ -101,8 +101,8 @@ def note(figure: go.Figure, text: str, **place: Any) -> None:
 
 
 def footnote(figure: go.Figure, text: str) -> None:
-    """Write below a figure, on the right of its legend."""
-    note(figure, text, x=1, y=figure.layout.legend.y, xanchor="right", yanchor="top")
+    """Write below a figure, under a legend of one row."""
+    note(figure, text, x=0, y=figure.layout.legend.y, xanchor="left", yanchor="top", yshift=-26)
 
 
 def vertical_line(figure: go.Figure, x: float, text: str, *, left: bool, dash: str = "dash") -> None:

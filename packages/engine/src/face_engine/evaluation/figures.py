@@ -180,6 +180,9 @@ def subgroups(results: Results, column: str) -> go.Figure:
             row=1,
             col=panel,
         )
+        if not known:
+            axis = "x domain" if panel == 1 else f"x{panel} domain"
+            note(figure, f"no subgroup has pairs for {name}", x=0.5, y=0.5, xref=axis, yanchor="middle")
         overall = results["at_tolerance"][key]["value"]
         if overall:
             figure.add_scatter(

@@ -83,9 +83,19 @@ class Report:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError as error:
                     raise ReportError(f"another evaluation is writing to {self.folder}") from error
+                self._remove_unfinished()
                 yield
         except OSError as error:
             raise ReportError(f"{error.filename or self.folder}: {error.strerror}") from error
+
+    def _remove_unfinished(self) -> None:
+        """Remove what a run that was killed had not finished writing (see files.replace_file)."""
+        for path in (self.results_path, self.html_path, self.manifest_path, self.calibration_path, self.photos_path):
+            for unfinished in self.folder.glob(f".{path.name}.*"):
+                unfinished.unlink()
+        for folder in (self.scores.folder, self.work):
+            for unfinished in folder.rglob(".*.np[yz].*"):
+                unfinished.unlink()
 
     def remove_work(self) -> None:
         """Remove what the report was made of: templates are as personal as photos."""

@@ -1,0 +1,61 @@
+import json
+
+import pytest
+
+from face_engine.evaluation.summary import headline, percent, table
+from support.evaluation import NAMES, results
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (None, "-"),
+        (0.0, "0%"),
+        (1.0, "100%"),
+        (0.5, "50%"),
+        (0.123456, "12.35%"),
+        (0.0123456, "1.23%"),
+        (0.00001, "0.001%"),
+        (0.0000012, "0.00012%"),
+        (0.999999, "100%"),
+    ],
+)
+def test_a_rate_is_told_as_a_percentage(rate: float | None, text: str) -> None:
+    assert percent(rate) == text
+
+
+def test_the_headline_is_one_line_of_numbers() -> None:
+    document = results()
+    told = headline(document, "report")
+    assert json.loads(json.dumps(told)) == told
+    assert told["accuracy_mean"] == document["accuracy"]["mean"]
+    assert told["accuracy_se"] == document["accuracy"]["standard_error"]
+    assert told["eer"] == document["eer"]["value"]
+    assert list(told["fnmr_at_fmr"]) == [f"1e-{power}" for power in range(1, 7)]
+    assert told["fnmr_at_fmr"]["1e-1"] == document["fnmr_at_fmr"][0]["fnmr"]["value"]
+    assert told["fnmr_at_fmr"]["1e-6"] is None
+    assert (told["fta"], told["fte"], told["pairs"], told["images"]) == (0.0, 0.0, 630, 36)
+    assert told["images_per_second"] == 24.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"names": NAMES[:1]},
+        {"photos_each": 1},
+        {"without_face": tuple(range(36))},
+        {"subgroups": {"sex": ["f", "m"] * 6, "lone": ["x"] + [""] * 11}},
+        {"problems": ["one", "two"]},
+    ],
+)
+def test_the_table_is_whole_whatever_is_missing(options: dict[str, object]) -> None:
+    document = results(**options)
+    told = headline(document, "report")
+    lines = table(document, "report")
+    assert lines[-1] == "Report: report/report.html"
+    assert sum("FNMR at FMR" in line for line in lines) == 6
+    assert any("withheld: it takes 3,000,000 non-mated pairs" in line for line in lines)
+    assert ("EER" in "\n".join(lines)) == (told["eer"] is not None)
+    assert any("problems in the set were skipped" in line for line in lines) == ("problems" in options)
+    assert not any("None" in line or "nan" in line for line in lines)
