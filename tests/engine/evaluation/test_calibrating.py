@@ -51,7 +51,7 @@ def test_too_few_pairs_recommend_nothing() -> None:
     results, manifest = documents(target_fmr=1e-6)
     calibration = calibration_of(curve_of(*DISTANCES), results, manifest)
     assert calibration
-    assert calibration.tolerance is calibration.tolerance_interval is None
+    assert (calibration.tolerance, calibration.tolerance_interval) == (None, None)
 
 
 @pytest.mark.parametrize("steps", [(0,), (600_000,), (599_999, 600_001)])

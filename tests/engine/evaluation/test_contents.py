@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from face_engine.evaluation.contents import Named, found, of_one_person, sha256_of, unique
+from face_engine.evaluation.contents import Named, found, sha256_of, shared, unique
 from face_engine.evaluation.labels import MAX_PROBLEMS_LISTED, Photo, Problems, leaves_folder
 from face_engine.evaluation.progress import Advance, silent
 from support.labelled import photo, photo_files, told
@@ -100,8 +100,8 @@ def by_file(*photos: Photo) -> dict[str, Photo]:
 
 def test_a_photo_is_kept_once_and_none_that_two_persons_share() -> None:
     first, again, other = photo("a/1", "a", "x"), photo("a/2", "a", "x"), photo("b/1", "b", "y")
-    shared = [photo("a/3", "a", "z"), photo("b/2", "b", "z"), photo("b/3", "b", "z"), photo("c/1", "c", "z")]
-    photos = by_file(shared[0], first, again, other, *shared[1:])
+    copies = [photo("a/3", "a", "z"), photo("b/2", "b", "z"), photo("b/3", "b", "z"), photo("c/1", "c", "z")]
+    photos = by_file(copies[0], first, again, other, *copies[1:])
     problems = Problems()
     assert list(unique(photos, problems)) == ["a/1", "b/1"]
     assert told(problems) == [
@@ -111,8 +111,8 @@ def test_a_photo_is_kept_once_and_none_that_two_persons_share() -> None:
         "a/: a/2 is the very photo a/1 (a/)",
     ]
     problems = Problems()
-    assert list(of_one_person(photos, problems)) == ["a/1", "a/2", "b/1"]
-    assert problems.count == 3
+    assert shared(photos, problems.note) == {photos["a/3"].sha256}
+    assert (problems.count, len(problems.notes)) == (0, 3)
 
 
 def test_of_different_photos_all_are_kept_in_their_order() -> None:

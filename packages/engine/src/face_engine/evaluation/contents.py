@@ -1,7 +1,7 @@
 """The bytes of a set's photos: which files are there, and which are the same photo under two names."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,24 +36,27 @@ def found(root: Path, named: Sequence[Named], problems: Problems, progress: Prog
     return photos
 
 
-def of_one_person(photos: Mapping[str, Photo], problems: Problems) -> dict[str, Photo]:
-    """Return the photos without those whose bytes two persons share."""
-    shared: set[str] = set()
+def shared(photos: Mapping[str, Photo], tell: Callable[[str, str], None]) -> set[str]:
+    """Return the SHA-256 of each photo that several persons have, and tell the place of each of its copies, and why."""
+    found_shared: set[str] = set()
     for first, *others in _by_content(photos):
         if any(other.person != first.person for other in others):
-            shared.add(first.sha256)
+            found_shared.add(first.sha256)
             for other in others:
-                problems.add(
+                tell(
                     other.place,
                     f"{other.file} of {other.person} is the very photo {first.file} of {first.person} ({first.place})",
                 )
-    return {file: photo for file, photo in photos.items() if photo.sha256 not in shared}
+    return found_shared
 
 
 def unique(photos: Mapping[str, Photo], problems: Problems) -> dict[str, Photo]:
     """Return the photos without those whose bytes two persons share, and without those that are there before."""
     kept: dict[str, Photo] = {}
-    for first, *others in _by_content(of_one_person(photos, problems)):
+    of_several = shared(photos, problems.add)
+    for first, *others in _by_content(photos):
+        if first.sha256 in of_several:
+            continue
         kept[first.file] = first
         for other in others:
             problems.add(other.place, f"{other.file} is the very photo {first.file} ({first.place})")

@@ -26,7 +26,7 @@ from face_engine.evaluation.manifest import data_set_hash_of, manifest_of, sourc
 from face_engine.evaluation.progress import Progress
 from face_engine.evaluation.rates import Tally
 from face_engine.evaluation.reports import Report, write_json, write_photos
-from face_engine.evaluation.results import GeneralizedCount, Measured, results_of
+from face_engine.evaluation.results import Measured, ServiceCount, results_of
 from face_engine.evaluation.scores import ScoreFiles, scored_blocks, to_step
 from face_engine.evaluation.subgroups import SubgroupCount
 from face_engine.evaluation.worst import WorstPairs
@@ -135,20 +135,20 @@ def measure(
     """
     step = to_step(options.tolerance)
     tally, worst = Tally(), WorstPairs.none(options.gallery)
-    generalized = GeneralizedCount(np.array([answer == ENROLLED for answer in encodings.enrollments], bool), step)
     pairs = labelled.pairs
     scored = scored_blocks(pairs, encodings.rows, encodings.vectors)
     for block in report.scores.write(scored, pairs.mated + pairs.non_mated, progress):
         tally.add(block)
         worst.add(block)
-        generalized.add(block)
 
     bootstrap = IdentityBootstrap(labelled.identities, options.data.seed)
     replicates = CurveReplicates(bootstrap)
+    service = ServiceCount(np.array([answer == ENROLLED for answer in encodings.enrollments], bool), step, bootstrap)
     counts = [SubgroupCount(name, values, step, bootstrap) for name, values in labelled.subgroups.items()]
     with progress(title="drawing persons anew", total=pairs.mated + pairs.non_mated, unit="pair") as advance:
         for block in report.scores.blocks():
             replicates.add(block)
+            service.add(block)
             for count in counts:
                 count.add(block)
             advance(len(block))
@@ -170,7 +170,7 @@ def measure(
         accuracy=cross_validate(report.scores.blocks, labelled.folds, training),
         subgroups=[one for count in counts for one in count.subgroups()],
         worst=worst,
-        generalized=generalized,
+        service=service,
         tolerance=options.tolerance,
         target_fmr=options.target_fmr,
         settings=settings,

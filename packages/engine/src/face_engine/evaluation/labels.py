@@ -38,15 +38,23 @@ class Problem:
 
 @dataclass(slots=True)
 class Problems:
-    """What is wrong with a set: all are counted, the first MAX_PROBLEMS_LISTED are kept."""
+    """What is wrong with a set: all are counted, the first MAX_PROBLEMS_LISTED are kept.
+
+    Notes are of what may be wrong and does no harm; nothing is refused or left out for them.
+    """
 
     count: int = 0
     listed: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
 
     def add(self, place: str, text: str) -> None:
         self.count += 1
         if len(self.listed) < MAX_PROBLEMS_LISTED:
             self.listed.append(Problem(place, text))
+
+    def note(self, place: str, text: str) -> None:
+        if len(self.notes) < MAX_PROBLEMS_LISTED:
+            self.notes.append(Problem(place, text))
 
     @property
     def unlisted(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from face_engine.evaluation.contents import Named, found, of_one_person
+from face_engine.evaluation.contents import Named, found, shared
 from face_engine.evaluation.labels import BLOCK_PAIRS, PAIR, Pairs, Photo, Problems, numbered
 from face_engine.evaluation.progress import Progress
 
@@ -74,7 +74,8 @@ def gather(
             problems.add(one.place, f"{one.file} has no labels")
             del named[one.file]
         named = {file: Named(file, known_persons[file], one.place) for file, one in named.items()}
-    photos = of_one_person(found(root, list(named.values()), problems, progress), problems)
+    photos = found(root, list(named.values()), problems, progress)
+    shared(photos, problems.note)  # published lists have such photos; a pair of both is a problem
 
     by_number = [photos.get(file) for file in numbers]
     contents = numbered([photo.sha256 if photo else "" for photo in by_number])

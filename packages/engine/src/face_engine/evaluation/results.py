@@ -1,7 +1,7 @@
 """Everything that was measured, as one document: results.json, whose schema is results.schema.json beside this file."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,19 @@ import numpy.typing as npt
 
 from face_engine.evaluation.accuracy import Accuracy
 from face_engine.evaluation.encodings import ENCODED, ENROLLED, STAGES, Encodings
-from face_engine.evaluation.intervals import Interval, Resampled, is_supported, percentiles, wider, wilson
+from face_engine.evaluation.intervals import (
+    REPLICATES,
+    IdentityBootstrap,
+    Interval,
+    Resampled,
+    is_supported,
+    percentiles,
+    wider,
+    wilson,
+)
 from face_engine.evaluation.labels import LabelledSet, Pairs
 from face_engine.evaluation.rates import Curve, Tally
-from face_engine.evaluation.scores import STEPS, to_step
+from face_engine.evaluation.scores import NOT_COMPARED, STEPS, to_step
 from face_engine.evaluation.subgroups import Rate, Subgroup, spread
 from face_engine.evaluation.worst import WorstPairs
 
@@ -35,32 +44,51 @@ BIN_STEPS = STEPS // 50
 PERCENTILES = (50, 95, 99)
 
 
-@dataclass(slots=True)
-class GeneralizedCount:
+class ServiceCount:
     """Counts pairs as the whole service would answer them: a reference that is not enrolled matches nobody.
-
-    ISO/IEC 19795-1's generalized false accept and false reject rates.
 
     Args:
         enrolled: (n_photos,), whether the service would take the photo as a reference.
         step: the tolerance.
     """
 
-    enrolled: npt.NDArray[np.bool_]
-    step: int
-    accepted_non_mated: int = 0
-    non_mated: int = 0
-    rejected_mated: int = 0
-    mated: int = 0
+    def __init__(self, enrolled: npt.NDArray[np.bool_], step: int, bootstrap: IdentityBootstrap) -> None:
+        self._enrolled = enrolled
+        self._step = step
+        self._bootstrap = bootstrap
+        # By whether a pair is mated, was compared, matches, and whether its reference is enrolled.
+        self._counts = np.zeros((2, 2, 2, 2))
+        self._replicates = np.zeros((16, REPLICATES))
 
     def add(self, scored: Pairs) -> None:
         """Count pairs, (n,) of scores.SCORED."""
-        accepted = (scored["steps"] <= self.step) & self.enrolled[scored["reference"]]
-        mated = scored["mated"]
-        self.accepted_non_mated += int((accepted & ~mated).sum())
-        self.non_mated += int((~mated).sum())
-        self.rejected_mated += int((mated & ~accepted).sum())
-        self.mated += int(mated.sum())
+        compared = scored["steps"] != NOT_COMPARED
+        matches = scored["steps"] <= self._step
+        bits = (scored["mated"], compared, matches, self._enrolled[scored["reference"]])
+        keys = np.ravel_multi_index(tuple(bit.astype(np.int64) for bit in bits), self._counts.shape)
+        self._counts += np.bincount(keys, minlength=self._counts.size).reshape(self._counts.shape)
+        self._bootstrap.add(scored, keys, self._replicates)
+
+    def rates(self) -> dict[str, Any]:
+        """Return ISO/IEC 19795-1's generalized false accept and reject rates, and the FNMR of compared pairs alone."""
+        replicates = self._replicates.reshape(*self._counts.shape, REPLICATES)
+
+        def proportion(mated: int, part: Callable[[Any], Any], whole: Callable[[Any], Any]) -> dict[str, Any]:
+            counts, drawn = self._counts[mated], replicates[mated]
+            with np.errstate(invalid="ignore"):
+                rates = part(drawn) / whole(drawn)
+            return _proportion(int(part(counts)), int(whole(counts)), percentiles(rates))
+
+        def every(counts: Any) -> Any:
+            return counts.sum(axis=(0, 1, 2))
+
+        return {
+            "fnmr_compared": proportion(
+                1, lambda counts: counts[1, 0].sum(axis=0), lambda counts: counts[1].sum((0, 1))
+            ),
+            "gfar": proportion(0, lambda counts: counts[1, 1, 1], every),
+            "gfrr": proportion(1, lambda counts: every(counts) - counts[1, 1, 1], every),
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +104,7 @@ class Measured:
     accuracy: Accuracy | None
     subgroups: Sequence[Subgroup]
     worst: WorstPairs
-    generalized: GeneralizedCount
+    service: ServiceCount
     tolerance: float
     target_fmr: float
     settings: Mapping[str, Any]
@@ -125,6 +153,7 @@ def _data_set(measured: Measured) -> dict[str, Any]:
         "folds": labelled.folds,
         "problems": labelled.problems.count,
         "problems_listed": [str(problem) for problem in labelled.problems.listed],
+        "notes": [str(note) for note in labelled.problems.notes],
     }
 
 
@@ -188,14 +217,7 @@ def _errors_at(curve: Curve, resampled: Resampled, tolerance: float) -> dict[str
 
 
 def _at_tolerance(measured: Measured, curve: Curve) -> dict[str, Any]:
-    errors = curve.at(to_step(measured.tolerance))
-    generalized = measured.generalized
-    compared = errors.mated - errors.mated_failed
-    return _errors_at(curve, measured.resampled, measured.tolerance) | {
-        "fnmr_compared": _proportion(errors.false_non_matches - errors.mated_failed, compared),
-        "gfar": _proportion(generalized.accepted_non_mated, generalized.non_mated),
-        "gfrr": _proportion(generalized.rejected_mated, generalized.mated),
-    }
+    return _errors_at(curve, measured.resampled, measured.tolerance) | measured.service.rates()
 
 
 def _at_fmr(curve: Curve, resampled: Resampled, fmr: float) -> dict[str, Any]:

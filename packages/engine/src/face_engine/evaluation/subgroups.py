@@ -64,7 +64,7 @@ class SubgroupCount:
         self._column = column
         self._step = step
         self._bootstrap = bootstrap
-        self._values = sorted(set(values) - {""})
+        self._values = sorted(set(values) - {""}, key=_in_order)
         number = {value: index for index, value in enumerate(self._values)}
         self._group = np.array([number.get(value, -1) for value in values], np.int64)
         # The last one is of all pairs, whatever their subgroup.
@@ -103,6 +103,12 @@ class SubgroupCount:
                 )
             )
         return subgroups
+
+
+def _in_order(value: str) -> tuple[bool, int, str]:
+    """Sort numbers by their value, and before words."""
+    is_number = value.isascii() and value.isdecimal()
+    return not is_number, int(value) if is_number else 0, value
 
 
 def spread(rates: Sequence[float | None]) -> tuple[float | None, float | None]:

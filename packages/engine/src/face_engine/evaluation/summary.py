@@ -40,7 +40,10 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
         f"encoder {results['settings']['encoder_id']}, runtime {results['settings']['runtime']}",
     ]
     if data["problems"]:
-        lines.append(f"{data['problems']:,} problems in the set were skipped; results.json lists them")
+        problems = "1 problem" if data["problems"] == 1 else f"{data['problems']:,} problems"
+        lines.append(f"{problems} in the set skipped; results.json lists them")
+    if data["notes"]:
+        lines.append(f"{data['notes'][0]}; such notes in results.json: {len(data['notes']):,}")
     lines += [
         "",
         line("figure", "value      95 % interval         count"),
