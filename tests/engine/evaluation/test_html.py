@@ -133,6 +133,12 @@ def test_nothing_is_loaded_from_anywhere(images: Path) -> None:
     assert not [one for one in page.all("link") if one["rel"] != "icon"]
 
 
+def test_no_figure_can_be_uploaded_to_its_librarys_maker() -> None:
+    page = html_of(*documents(), Path("images")).decode()
+    assert "showSendToCloud: false" in page
+    assert 'plotlyServerURL: ""' in page
+
+
 def test_the_policy_lets_the_pages_own_scripts_run_and_nothing_else() -> None:
     page = page_of()
     (policy,) = [one["content"] for one in page.all("meta") if "http-equiv" in one]

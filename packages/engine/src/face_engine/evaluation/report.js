@@ -3,6 +3,9 @@
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const config = {
   displaylogo: false,
+  // Plotly's own button would upload a figure, with what it shows, to its maker's service.
+  showSendToCloud: false,
+  plotlyServerURL: "",
   responsive: true,
   modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
 };

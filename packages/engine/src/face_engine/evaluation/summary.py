@@ -147,6 +147,6 @@ def _ratio(rate: Mapping[str, Any]) -> str:
     ratio = rate["ratio"]
     if ratio is None:
         return "-"
-    return f"x{ratio['value']:.2g}" + (
-        f" ({ratio['low']:.2g} to {ratio['high']:.2g})" if ratio["low"] is not None else ""
+    return f"x{ratio['value']:.3g}" + (
+        f" ({ratio['low']:.3g} to {ratio['high']:.3g})" if ratio["low"] is not None else ""
     )
