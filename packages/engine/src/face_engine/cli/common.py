@@ -8,6 +8,7 @@ from typing import NoReturn
 import click
 
 from face_engine.errors import RuntimeUnavailableError, WeightsError
+from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
 from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE, FaceEngine
 from face_engine.runtimes import AUTO, DEVICES, RUNTIMES, Device, create_runtime
 
@@ -42,6 +43,18 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):  # --help shows the last one that is added first
         command = option(command)
     return command
+
+
+def tolerance_option(help_text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Add --tolerance, the largest distance that is a match."""
+    return click.option(
+        "--tolerance",
+        type=click.FloatRange(0, MAX_TOLERANCE),
+        callback=not_nan,
+        default=DEFAULT_TOLERANCE,
+        show_default=True,
+        help=help_text,
+    )
 
 
 def not_nan(_context: click.Context, _option: click.Parameter, value: float) -> float:

@@ -5,23 +5,28 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import click
 from tqdm import tqdm
 
-from face_engine.cli.common import EXIT_ENVIRONMENT, EXIT_INPUT, engine_options, fail, load_engine, not_nan
+from face_engine.cli.common import (
+    EXIT_ENVIRONMENT,
+    EXIT_INPUT,
+    engine_options,
+    fail,
+    load_engine,
+    not_nan,
+    tolerance_option,
+)
 from face_engine.errors import EvaluationError, InferenceError, ProblemsFoundError
-from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
+from face_engine.evaluation.data_set import DataSetOptions, OnProblem, Protocol
+from face_engine.evaluation.encodings import FaceChoice
 from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE
 from face_engine.runtimes import Device
 
 EXIT_USAGE = 2
 EXIT_REGRESSION = 1
-
-FaceChoice = Literal["centre", "largest"]
-Protocol = Literal["restricted", "unrestricted"]
-OnProblem = Literal["refuse", "skip"]
 
 PROBLEMS_SHOWN = 40
 
@@ -50,14 +55,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="What to do about missing files, repeated or contradictory labels, and the like.",
 )
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, MAX_TOLERANCE),
-    callback=not_nan,
-    default=DEFAULT_TOLERANCE,
-    show_default=True,
-    help="At which errors are told and subgroups compared.",
-)
+@tolerance_option("At which errors are told and subgroups compared.")
 @click.option(
     "--target-fmr",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -128,8 +126,7 @@ def evaluate(
     if images is None or out is None:
         raise click.UsageError("--images and --out are needed")
     try:
-        from face_engine.evaluation.data_set import DataSetOptions  # noqa: PLC0415 - `doctor` must be able to miss it
-        from face_engine.evaluation.evaluate import EvaluationOptions  # noqa: PLC0415
+        from face_engine.evaluation.evaluate import EvaluationOptions  # noqa: PLC0415 - others must be able to miss it
         from face_engine.evaluation.evaluate import evaluate as evaluate_set  # noqa: PLC0415
         from face_engine.evaluation.reports import Report  # noqa: PLC0415
         from face_engine.evaluation.summary import headline, table  # noqa: PLC0415

@@ -9,10 +9,10 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from face_engine.cli.common import EXIT_INPUT, engine_options, fail, load_engine, message, not_nan
+from face_engine.cli.common import EXIT_INPUT, engine_options, fail, load_engine, message, tolerance_option
 from face_engine.errors import FaceEngineError, ImageError
 from face_engine.files import read_photo
-from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE, compare
+from face_engine.matching import compare
 from face_engine.pipeline import dominant_face
 from face_engine.runtimes import Device
 from face_engine.types import Analysis
@@ -50,13 +50,7 @@ def detect(
 @click.command("compare")
 @click.argument("image_a", metavar="A")
 @click.argument("image_b", metavar="B")
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, MAX_TOLERANCE),
-    callback=not_nan,
-    default=DEFAULT_TOLERANCE,
-    show_default=True,
-)
+@tolerance_option("The largest distance that is a match.")
 @engine_options
 def compare_photos(  # the command's name is `compare`, which here is the engine's function
     image_a: str,

@@ -19,6 +19,7 @@ from face_engine.evaluation.encodings import (
     encode_photos,
     settings_key,
 )
+from face_engine.evaluation.generalized import ServiceCount
 from face_engine.evaluation.html import html_of
 from face_engine.evaluation.intervals import CurveReplicates, IdentityBootstrap
 from face_engine.evaluation.labels import LabelledSet, Pairs
@@ -26,7 +27,7 @@ from face_engine.evaluation.manifest import data_set_hash_of, manifest_of, sourc
 from face_engine.evaluation.progress import Progress
 from face_engine.evaluation.rates import Tally
 from face_engine.evaluation.reports import Report, write_json, write_photos
-from face_engine.evaluation.results import Measured, ServiceCount, results_of
+from face_engine.evaluation.results import Measured, results_of
 from face_engine.evaluation.scores import ScoreFiles, scored_blocks, to_step
 from face_engine.evaluation.subgroups import SubgroupCount
 from face_engine.evaluation.worst import WorstPairs

@@ -1,7 +1,7 @@
 """Everything that was measured, as one document: results.json, whose schema is results.schema.json beside this file."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +10,12 @@ import numpy.typing as npt
 
 from face_engine.evaluation.accuracy import Accuracy
 from face_engine.evaluation.encodings import ENCODED, ENROLLED, STAGES, Encodings
-from face_engine.evaluation.intervals import (
-    REPLICATES,
-    IdentityBootstrap,
-    Interval,
-    Resampled,
-    is_supported,
-    percentiles,
-    wider,
-    wilson,
-)
+from face_engine.evaluation.estimates import bounds, estimate, proportion
+from face_engine.evaluation.generalized import ServiceCount
+from face_engine.evaluation.intervals import Interval, Resampled, is_supported, percentiles, wilson
 from face_engine.evaluation.labels import LabelledSet, Pairs
 from face_engine.evaluation.rates import Curve, Tally
-from face_engine.evaluation.scores import NOT_COMPARED, STEPS, to_step
+from face_engine.evaluation.scores import STEPS, to_step
 from face_engine.evaluation.subgroups import Rate, Subgroup, spread
 from face_engine.evaluation.worst import WorstPairs
 
@@ -42,53 +35,6 @@ BIN_STEPS = STEPS // 50
 """Of the histograms of distances: 0.02."""
 
 PERCENTILES = (50, 95, 99)
-
-
-class ServiceCount:
-    """Counts pairs as the whole service would answer them: a reference that is not enrolled matches nobody.
-
-    Args:
-        enrolled: (n_photos,), whether the service would take the photo as a reference.
-        step: the tolerance.
-    """
-
-    def __init__(self, enrolled: npt.NDArray[np.bool_], step: int, bootstrap: IdentityBootstrap) -> None:
-        self._enrolled = enrolled
-        self._step = step
-        self._bootstrap = bootstrap
-        # By whether a pair is mated, was compared, matches, and whether its reference is enrolled.
-        self._counts = np.zeros((2, 2, 2, 2))
-        self._replicates = np.zeros((16, REPLICATES))
-
-    def add(self, scored: Pairs) -> None:
-        """Count pairs, (n,) of scores.SCORED."""
-        compared = scored["steps"] != NOT_COMPARED
-        matches = scored["steps"] <= self._step
-        bits = (scored["mated"], compared, matches, self._enrolled[scored["reference"]])
-        keys = np.ravel_multi_index(tuple(bit.astype(np.int64) for bit in bits), self._counts.shape)
-        self._counts += np.bincount(keys, minlength=self._counts.size).reshape(self._counts.shape)
-        self._bootstrap.add(scored, keys, self._replicates)
-
-    def rates(self) -> dict[str, Any]:
-        """Return ISO/IEC 19795-1's generalized false accept and reject rates, and the FNMR of compared pairs alone."""
-        replicates = self._replicates.reshape(*self._counts.shape, REPLICATES)
-
-        def proportion(mated: int, part: Callable[[Any], Any], whole: Callable[[Any], Any]) -> dict[str, Any]:
-            counts, drawn = self._counts[mated], replicates[mated]
-            with np.errstate(invalid="ignore"):
-                rates = part(drawn) / whole(drawn)
-            return _proportion(int(part(counts)), int(whole(counts)), percentiles(rates))
-
-        def every(counts: Any) -> Any:
-            return counts.sum(axis=(0, 1, 2))
-
-        return {
-            "fnmr_compared": proportion(
-                1, lambda counts: counts[1, 0].sum(axis=0), lambda counts: counts[1].sum((0, 1))
-            ),
-            "gfar": proportion(0, lambda counts: counts[1, 1, 1], every),
-            "gfrr": proportion(1, lambda counts: every(counts) - counts[1, 1, 1], every),
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +108,7 @@ def _acquisition(encodings: Encodings) -> dict[str, Any]:
 
     def failures(answers: Sequence[str], success: str) -> dict[str, Any]:
         reasons = Counter(answer for answer in answers if answer != success)
-        return _proportion(reasons.total(), photos) | {"reasons": dict(sorted(reasons.items()))}
+        return proportion(reasons.total(), photos) | {"reasons": dict(sorted(reasons.items()))}
 
     return {"fta": failures(encodings.outcomes, ENCODED), "fte": failures(encodings.enrollments, ENROLLED)}
 
@@ -192,7 +138,7 @@ def _equal_error(curve: Curve, resampled: Resampled) -> dict[str, Any] | None:
         return None
     rate, tolerance = found
     errors = curve.at(to_step(tolerance))
-    return _estimate(
+    return estimate(
         rate,
         percentiles(resampled.equal_error()),
         _around(rate, wilson(errors.false_matches, errors.non_mated)),
@@ -211,8 +157,8 @@ def _errors_at(curve: Curve, resampled: Resampled, tolerance: float) -> dict[str
     fmr, fnmr = resampled.at(step)
     return {
         "tolerance": tolerance,
-        "fmr": _proportion(errors.false_matches, errors.non_mated, percentiles(fmr)),
-        "fnmr": _proportion(errors.false_non_matches, errors.mated, percentiles(fnmr)),
+        "fmr": proportion(errors.false_matches, errors.non_mated, percentiles(fmr)),
+        "fnmr": proportion(errors.false_non_matches, errors.mated, percentiles(fnmr)),
     }
 
 
@@ -232,9 +178,9 @@ def _at_fmr(curve: Curve, resampled: Resampled, fmr: float) -> dict[str, Any]:
     return {
         "fmr": fmr,
         "supported": True,
-        "fnmr": _proportion(errors.false_non_matches, errors.mated, percentiles(fnmr)),
-        "tolerance": _estimate(tolerance, percentiles(tolerances), (tolerance, tolerance)),
-        "fmr_there": _proportion(errors.false_matches, errors.non_mated, percentiles(resampled.at(step)[0])),
+        "fnmr": proportion(errors.false_non_matches, errors.mated, percentiles(fnmr)),
+        "tolerance": estimate(tolerance, percentiles(tolerances), (tolerance, tolerance)),
+        "fmr_there": proportion(errors.false_matches, errors.non_mated, percentiles(resampled.at(step)[0])),
     }
 
 
@@ -267,8 +213,8 @@ def _spread(rates: Sequence[float | None]) -> dict[str, float | None]:
 
 
 def _subgroup_rate(rate: Rate, errors: int, of: int) -> dict[str, Any]:
-    ratio = None if rate.ratio is None else _estimate(rate.ratio, rate.ratio_interval)
-    return _proportion(errors, of) | _bounds(rate.interval) | {"ratio": ratio}
+    ratio = None if rate.ratio is None else estimate(rate.ratio, rate.ratio_interval)
+    return proportion(errors, of) | bounds(rate.interval) | {"ratio": ratio}
 
 
 def _histogram(tally: Tally) -> dict[str, Any]:
@@ -331,18 +277,3 @@ def _timing(encodings: Encodings) -> dict[str, Any]:
         "stages_ms": {name: stage(known[:, index]) for index, name in enumerate(STAGES)}
         | {"total": stage(known.sum(axis=1))},
     }
-
-
-def _proportion(errors: int, of: int, *others: Interval | None) -> dict[str, Any]:
-    """Return a rate with its counts and its interval, of which Wilson's is a part; null of no pairs."""
-    interval = wider(wilson(errors, of), *others) if of else None
-    return {"value": errors / of if of else None} | _bounds(interval) | {"count": errors, "of": of}
-
-
-def _estimate(value: float, *intervals: Interval | None) -> dict[str, Any]:
-    return {"value": value} | _bounds(wider(*intervals))
-
-
-def _bounds(interval: Interval | None) -> dict[str, float | None]:
-    low, high = interval or (None, None)
-    return {"low": low, "high": high}
