@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from face_api.inference import AnalysisTooLongError, WorkerLostError
-from face_api.routes.v1 import photos
+from face_api.services import decision
 from face_api.store import StatementRefusedError, StoreDamagedError, StoreUnavailableError
 from face_api.store.enrollments import EnrollmentStore
 from face_api.store.idempotency import IdempotencyStore
@@ -325,7 +325,7 @@ def test_the_false_match_rate_is_that_of_the_encoder_at_the_distance(
         def false_match_rate(self, distance: float) -> float:
             return distance / 2
 
-    monkeypatch.setattr(photos, "published", {"fake/1": Halves()}.get)
+    monkeypatch.setattr(decision, "published", {"fake/1": Halves()}.get)
     enroll(client, TAMY)
     (person,) = send(client, VERIFICATIONS, STRANGER).json()["persons"]
     assert (person["distance"], person["estimated_false_match_rate"]) == (0.75, 0.375)

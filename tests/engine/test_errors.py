@@ -8,7 +8,7 @@ EXAMPLES = [
     errors.UnsupportedImageTypeError(),
     errors.ImageTruncatedError(),
     errors.ImageCorruptError(),
-    errors.ImageFileTooLargeError(1_000_000),
+    errors.PhotoFileTooLargeError(1_000_000),
     errors.ImageTooManyPixelsError(10, 20, 100),
     errors.ImageTooManyScansError(100, 64),
     errors.NoFaceFoundError(),

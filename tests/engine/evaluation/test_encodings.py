@@ -3,6 +3,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,12 +12,11 @@ from face_engine import files
 from face_engine.errors import (
     DataSetError,
     ImageCorruptError,
-    ImageFileTooLargeError,
     ImageTooManyPixelsError,
     InferenceError,
+    PhotoFileTooLargeError,
 )
 from face_engine.evaluation.encodings import (
-    FACE_CHOICES,
     SHARD_PHOTOS,
     Analyser,
     Encodings,
@@ -125,11 +125,11 @@ def test_every_content_is_encoded_once(root: Path, store: ShardStore) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [ImageCorruptError(), ImageTooManyPixelsError(9, 9, 9), ImageFileTooLargeError(9)],
+    [ImageCorruptError(), ImageTooManyPixelsError(9, 9, 9), PhotoFileTooLargeError(9)],
     ids=lambda one: one.reason,
 )
 def test_what_is_no_photo_is_a_failure_to_acquire(
-    root: Path, store: ShardStore, failure: ImageCorruptError | ImageTooManyPixelsError | ImageFileTooLargeError
+    root: Path, store: ShardStore, failure: ImageCorruptError | ImageTooManyPixelsError | PhotoFileTooLargeError
 ) -> None:
     analyser, photos = planted(root, 2)
     analyser.planted[b"0.jpg"] = failure
@@ -200,14 +200,14 @@ def placed(*boxes: tuple[int, int, int, int]) -> Analysis:
     ],
 )
 def test_the_label_means_the_face_at_the_centre_or_the_largest(analysis: Analysis, centre: int, largest: int) -> None:
-    chosen = [choose_face(analysis, choice).template.vector[0] for choice in FACE_CHOICES]
+    chosen = [choose_face(analysis, choice).template.vector[0] for choice in get_args(FaceChoice)]
     assert chosen == [centre, largest]
 
 
 def test_of_faces_at_one_distance_the_detectors_first_is_meant() -> None:
     left, right, above, below = (0, 200, 99, 279), (540, 200, 639, 279), (50, 0, 89, 39), (550, 440, 589, 479)
     for boxes in ((left, right), (right, left), (above, below), (below, above)):
-        assert [choose_face(placed(*boxes), choice).template.vector[0] for choice in FACE_CHOICES] == [0, 0]
+        assert [choose_face(placed(*boxes), choice).template.vector[0] for choice in get_args(FaceChoice)] == [0, 0]
 
 
 # Going on.
@@ -358,7 +358,7 @@ def test_a_photos_file_is_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest
         assert read_photo(tmp_path / "photo") == bytes(size)
     (tmp_path / "photo").write_bytes(bytes(1_001))
     for path in (tmp_path / "photo", Path("/dev/zero")):
-        with pytest.raises(ImageFileTooLargeError, match="larger than"):
+        with pytest.raises(PhotoFileTooLargeError, match="larger than"):
             read_photo(path)
     for path in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(OSError, match="directory"):
@@ -370,7 +370,7 @@ def test_a_file_that_is_too_large_is_a_failure_to_acquire(root: Path, store: Sha
     with (root / "huge.jpg").open("wb") as stream:
         stream.truncate(files.MAX_PHOTO_BYTES + 1)
     encodings = encoded(PlantedAnalyser(), root, [photo("huge.jpg", content="not read")], store)
-    assert encodings.outcomes == encodings.enrollments == ["image_file_too_large"]
+    assert encodings.outcomes == encodings.enrollments == ["photo_file_too_large"]
 
 
 # The real networks.

@@ -5,9 +5,9 @@ FaceEngineError
     UnsupportedImageTypeError     not JPEG or PNG, by the first bytes
     ImageTruncatedError           the end of the file is missing
     ImageCorruptError             it cannot be decoded
-    ImageFileTooLargeError        more bytes than a photo has
     ImageTooManyPixelsError       larger than the pixel limit
     ImageTooManyScansError        a progressive JPEG with more scans than any camera or editor writes
+  PhotoFileTooLargeError          a file has more bytes than a photo
   FaceCountError                  the photo holds another number of faces than is wanted
     NoFaceFoundError
     SeveralFacesError
@@ -65,17 +65,6 @@ class ImageCorruptError(ImageError):
         return "the file is damaged and cannot be decoded"
 
 
-class ImageFileTooLargeError(ImageError):
-    reason = "image_file_too_large"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(limit)
-        self.limit = limit
-
-    def __str__(self) -> str:
-        return f"larger than {self.limit // 1_000_000} MB"
-
-
 class ImageTooManyPixelsError(ImageError):
     reason = "image_too_many_pixels"
 
@@ -96,6 +85,19 @@ class ImageTooManyScansError(ImageError):
 
     def __str__(self) -> str:
         return f"a JPEG of {self.scans} scans; the limit is {self.limit}"
+
+
+class PhotoFileTooLargeError(FaceEngineError):
+    """A file has more bytes than a photo; it was not read to its end."""
+
+    reason = "photo_file_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"larger than {self.limit // 1_000_000} MB"
 
 
 class FaceCountError(FaceEngineError):

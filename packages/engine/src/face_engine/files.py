@@ -5,7 +5,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from face_engine.errors import ImageFileTooLargeError
+from face_engine.errors import PhotoFileTooLargeError
 
 MAX_PHOTO_BYTES = 100_000_000
 
@@ -14,13 +14,13 @@ def read_photo(path: Path) -> bytes:
     """Return a photo's file.
 
     Raises:
-        ImageFileTooLargeError: larger than MAX_PHOTO_BYTES; no more than that is read.
+        PhotoFileTooLargeError: larger than MAX_PHOTO_BYTES; no more than that is read.
         OSError: it cannot be read.
     """
     with path.open("rb") as stream:
         data = stream.read(MAX_PHOTO_BYTES + 1)
     if len(data) > MAX_PHOTO_BYTES:
-        raise ImageFileTooLargeError(MAX_PHOTO_BYTES)
+        raise PhotoFileTooLargeError(MAX_PHOTO_BYTES)
     return data
 
 

@@ -9,7 +9,7 @@ import click
 
 from face_engine.cli.common import EXIT_ENVIRONMENT, EXIT_INPUT, fail, message
 from face_engine.doctor import examine
-from face_engine.errors import FaceEngineError, ImageError, RuntimeUnavailableError, WeightsError
+from face_engine.errors import FaceEngineError, PhotoFileTooLargeError, RuntimeUnavailableError, WeightsError
 from face_engine.files import read_photo
 from face_engine.runtimes import DEVICES, RUNTIMES, Device, check_runtime, device_status
 
@@ -40,7 +40,7 @@ def benchmark(
     for image in images:
         try:
             photos.append(read_photo(Path(image)))
-        except (ImageError, OSError) as error:
+        except (PhotoFileTooLargeError, OSError) as error:
             fail(f"{image}: {message(error)}", EXIT_INPUT)
     names = runtimes or tuple(name for name in RUNTIMES if device_status(name, device).available)
     if not names:

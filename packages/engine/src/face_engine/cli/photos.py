@@ -10,7 +10,7 @@ import click
 from tqdm import tqdm
 
 from face_engine.cli.common import EXIT_INPUT, engine_options, fail, load_engine, message, tolerance_option
-from face_engine.errors import FaceEngineError, ImageError
+from face_engine.errors import FaceEngineError, PhotoFileTooLargeError
 from face_engine.files import read_photo
 from face_engine.matching import compare
 from face_engine.pipeline import dominant_face
@@ -72,7 +72,7 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
     for image in (image_a, image_b):  # what cannot be read is said before anything takes long
         try:
             photos[image] = read_photo(Path(image))
-        except (ImageError, OSError) as error:
+        except (PhotoFileTooLargeError, OSError) as error:
             fail(f"{image}: {message(error)}", EXIT_INPUT)
     engine = load_engine(runtime, device, exact, upsample)
     templates = []

@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from face_engine.errors import DataSetError, FaceCountError, ImageError
+from face_engine.errors import DataSetError, FaceCountError, ImageError, PhotoFileTooLargeError
 from face_engine.evaluation.labels import Photo
 from face_engine.evaluation.progress import Progress
 from face_engine.files import read_photo, replace_file
@@ -31,8 +31,6 @@ NO_FACE = "no_face"
 FaceChoice = Literal["centre", "largest"]
 """Whose face a photo is labelled with, where it shows several: the one nearest to its centre, as in LFW, or the largest
 one."""
-
-FACE_CHOICES: tuple[FaceChoice, ...] = get_args(FaceChoice)
 
 _TEXT = "U40"
 
@@ -179,7 +177,7 @@ def _encode(engine: Analyser, root: Path, photo: Photo, choice: FaceChoice) -> _
         analysis = engine.analyse(image_bytes)
     except OSError as error:
         raise DataSetError(f"{photo.file}: {error.strerror}") from error
-    except ImageError as error:
+    except (ImageError, PhotoFileTooLargeError) as error:
         return _Record(photo.sha256, error.reason, error.reason, None, (0, 0, 0, 0), (0.0,) * len(STAGES))
     timings_ms = tuple(analysis.timings_ms.get(stage, 0.0) for stage in STAGES)
     if not analysis.faces:
