@@ -125,11 +125,11 @@ def test_every_content_is_encoded_once(root: Path, store: ShardStore) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [ImageCorruptError(), ImageTooManyPixelsError(9, 9, 9), PhotoFileTooLargeError(9)],
+    [ImageCorruptError(), ImageTooManyPixelsError(9, 9, 9)],
     ids=lambda one: one.reason,
 )
 def test_what_is_no_photo_is_a_failure_to_acquire(
-    root: Path, store: ShardStore, failure: ImageCorruptError | ImageTooManyPixelsError | PhotoFileTooLargeError
+    root: Path, store: ShardStore, failure: ImageCorruptError | ImageTooManyPixelsError
 ) -> None:
     analyser, photos = planted(root, 2)
     analyser.planted[b"0.jpg"] = failure
