@@ -91,7 +91,7 @@ def measured(size: int) -> Figures:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         options = EvaluationOptions(DataSetOptions(Path(folder)), DEFAULT_TOLERANCE)
-        results_of(measure(labelled, encodings, options, Report(Path(folder)), {}, silent))
+        results_of(measure(labelled, "", encodings, options, Report(Path(folder)), {}, silent))
         seconds = time.perf_counter() - start
     return Figures(total, distances, formed, seconds, before, peak_mb())
 

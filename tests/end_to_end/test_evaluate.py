@@ -164,6 +164,12 @@ def test_a_report_is_written_anew(images: Path, tmp_path: Path) -> None:
     assert results["at_tolerance"]["tolerance"] == 0.6
     assert results["at_tolerance"]["fnmr"]["count"] == 0
     assert evaluate("compare", out, out).returncode == 0
+    (few / "obama" / "obama2-0.jpg").write_bytes((images / "obama" / "obama3-0.jpg").read_bytes())
+    refused = evaluate("--images", few, "--out", out)
+    assert refused.returncode == 1
+    assert "holds the report of another set" in refused.stderr
+    assert json.loads((out / "results.json").read_text()) == results
+    assert evaluate("--images", few, "--out", out, "--overwrite").returncode == 0
 
 
 def test_a_worse_version_is_told(images: Path, report: Path, resumed: Path, tmp_path: Path) -> None:
@@ -178,6 +184,7 @@ def test_a_worse_version_is_told(images: Path, report: Path, resumed: Path, tmp_
     assert evaluate("compare", out, report).returncode == 0
     told = json.loads(evaluate("compare", report, out, "--json").stdout)
     assert told["regression"] is True
+    assert "fnmr_at_tolerance" in [test["metric"] for test in told["tests"] if test["verdict"] == "worse"]
 
 
 def test_problems_are_listed_with_their_lines(images: Path, tmp_path: Path) -> None:

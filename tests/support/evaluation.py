@@ -17,7 +17,7 @@ from face_engine.evaluation.encodings import ENCODED, ENROLLED, NO_FACE, STAGES,
 from face_engine.evaluation.evaluate import EvaluationOptions, measure
 from face_engine.evaluation.formed import FormedPairs
 from face_engine.evaluation.labels import LabelledSet, Problems
-from face_engine.evaluation.manifest import manifest_of
+from face_engine.evaluation.manifest import data_set_hash_of, manifest_of
 from face_engine.evaluation.progress import silent
 from face_engine.evaluation.reports import Report
 from face_engine.evaluation.results import results_of
@@ -102,7 +102,9 @@ def _made(
     }
     encodings = _encodings(persons, within, without_face)
     with tempfile.TemporaryDirectory() as folder:
-        measured = measure(labelled, encodings, options, Report(Path(folder)), settings, silent)
+        measured = measure(
+            labelled, data_set_hash_of(labelled, data), encodings, options, Report(Path(folder)), settings, silent
+        )
     manifest = manifest_of(settings, data, measured.data_set_hash, ["face-engine", "evaluate"], datetime.now(UTC))
     # As they are read again: what JSON has no word for would fail here.
     made: Documents = json.loads(json.dumps([results_of(measured), manifest], allow_nan=False))

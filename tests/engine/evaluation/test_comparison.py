@@ -24,7 +24,7 @@ NEAR, FAR = STEPS // 2, STEPS
 TOLERANCE = 0.6
 
 FMR, FNMR, FOLDS = "FMR at the tolerance 0.6", "FNMR at the tolerance 0.6", "errors in the folds, of all pairs"
-NO_DIFFERENCE = "no difference beyond chance"
+NO_DIFFERENCE = "none"
 
 
 def level(name: str, tolerance: float | None) -> dict[str, Any]:
@@ -43,6 +43,7 @@ def document(pairs: Sequence[Pair]) -> dict[str, Any]:
         "at_tolerance": {"tolerance": TOLERANCE},
         "fnmr_at_fmr": [level("1e-1", None), level("1e-2", None)],
         "accuracy": None,
+        "timing": {"images_per_second": 8.0},
     }
 
 
@@ -50,7 +51,7 @@ def in_folds(pairs: Sequence[Pair], *tolerances: float) -> dict[str, Any]:
     tested = [{"fold": number + 1, "tolerance": tolerance} for number, tolerance in enumerate(tolerances)]
     results = document(pairs)
     results["data_set"]["folds"] = len(tolerances)
-    return results | {"accuracy": {"folds": tested}}
+    return results | {"accuracy": {"mean": 0.9, "folds": tested}}
 
 
 def report(folder: Path, pairs: Sequence[Pair], results: dict[str, Any] | None = None, *, size: int = 1000) -> Report:
@@ -208,6 +209,18 @@ def test_a_lone_p_just_below_the_limit_does_not_count(tmp_path: Path) -> None:
     assert test["p_corrected"] == pytest.approx(0.0625)
     assert not comparison["regression"]
     assert compare(*reports, 0.07)["regression"]
+
+
+def test_an_alpha_that_the_draws_cannot_tell_is_refused(tmp_path: Path) -> None:
+    reports = report(tmp_path / "old", GOOD), report(tmp_path / "new", REFUSING)
+    with pytest.raises(ReportError, match=r"cannot tell a p below 0\.004: alpha must be above it"):
+        compare(*reports, 0.003)
+    assert compare(*reports, 0.005)["regression"]
+
+
+def test_every_line_has_a_name_for_programs(tmp_path: Path) -> None:
+    same = report(tmp_path / "old", GOOD)
+    assert [test["metric"] for test in compare(same, same, 0.05)["tests"]] == ["fmr_at_tolerance", "fnmr_at_tolerance"]
 
 
 def test_the_errors_of_one_person_are_chance(tmp_path: Path) -> None:

@@ -71,6 +71,7 @@ def test_a_folder_for_each_person_makes_all_pairs(images: Path) -> None:
     assert (labelled.pairs.mated, labelled.pairs.non_mated) == (2, 8)
     assert (labelled.form, labelled.folds, labelled.subgroups) == ("a folder for each person", FOLDS, {})
     assert labelled.training is None
+    assert [str(note) for note in labelled.problems.notes] == ["'1.jpg': is a photo in nobody's folder, and not used"]
 
 
 def test_what_is_hidden_is_not_of_the_set(images: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_engine.errors import ReportError
+from face_engine.errors import DataSetError, ReportError
 from face_engine.evaluation.encodings import ENCODED, ENROLLED, NO_FACE, Encodings
 from face_engine.evaluation.formed import FormedPairs
 from face_engine.evaluation.labels import LabelledSet, Problems
@@ -93,6 +93,27 @@ def _is_refused(folder: Path) -> bool:
             return False
     except ReportError:
         return True
+
+
+def test_the_finished_report_of_another_set_is_not_replaced(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    report.check_replaces("ab")  # there is none
+    write_json(report.manifest_path, {"finished": "2026-01-02", "data_set": {"hash": "ab"}})
+    report.check_replaces("cd")  # it was not finished
+    write_json(report.results_path, {})
+    report.check_replaces("ab")
+    with pytest.raises(ReportError, match=r"another set, of 2026-01-02: .*--overwrite"):
+        report.check_replaces("cd")
+
+
+def test_a_refused_set_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(DataSetError), Report(tmp_path / "report").being_written():
+        raise DataSetError("it is none")
+    assert not (tmp_path / "report").exists()
+    with pytest.raises(DataSetError), Report(tmp_path / "begun").being_written():
+        (tmp_path / "begun" / "work" / "encodings-1").mkdir()
+        raise DataSetError("a photo has changed")
+    assert (tmp_path / "begun" / "work" / "encodings-1").is_dir()
 
 
 def test_two_processes_do_not_write_to_one_report(tmp_path: Path) -> None:

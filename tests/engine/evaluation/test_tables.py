@@ -165,7 +165,6 @@ def test_a_column_of_too_many_values_is_a_problem_and_left_out(path: Path) -> No
         "file",
         "person,sex",
         "file,person,File",
-        "file,person,",
         "file,person,x,x",
         "file;person",
         HEADER,

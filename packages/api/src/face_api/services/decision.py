@@ -30,7 +30,8 @@ class Decision:
         if "tolerance" in settings.model_fields_set:
             return cls(settings.tolerance, own, f"{PREFIX}TOLERANCE")
         if own is not None and own.tolerance is not None:
-            return cls(own.tolerance, own, f"the calibration file, for an FMR of {own.target_fmr:g}")
+            source = f"{settings.calibration_file}, for an FMR of {own.target_fmr:g} by {own.comparisons:,} comparisons"
+            return cls(own.tolerance, own, source)
         default = "the default" if own is None else "the default, since the calibration file recommends none"
         return cls(settings.tolerance, own, default)
 

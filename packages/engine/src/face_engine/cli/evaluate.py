@@ -82,6 +82,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--gallery", type=click.IntRange(0, 100), default=12, show_default=True, help="Worst pairs of each kind to show."
 )
+@click.option("--overwrite", is_flag=True, help="Replace the finished report of another set, if --out holds one.")
 @click.option("--keep-encodings", is_flag=True, help="Leave the templates in the report's folder, for another run.")
 @engine_options
 @click.pass_context
@@ -101,6 +102,7 @@ def evaluate(
     max_non_mated: int,
     seed: int,
     gallery: int,
+    overwrite: bool,
     keep_encodings: bool,
     runtime: str,
     device: Device,
@@ -122,6 +124,8 @@ def evaluate(
     The exit status is 1 where the set has problems that are not to be skipped.
     """
     if context.invoked_subcommand is not None:
+        if images is not None or out is not None:
+            raise click.UsageError(f"{context.invoked_subcommand} takes its own arguments alone")
         return
     if images is None or out is None:
         raise click.UsageError("--images and --out are needed")
@@ -134,7 +138,7 @@ def evaluate(
         fail(f"{error.name} is not installed; the reports need face-engine[evaluation]", EXIT_ENVIRONMENT)
 
     data = DataSetOptions(images, pairs, labels, people, protocol, on_problem, max_non_mated, seed, name)
-    options = EvaluationOptions(data, tolerance, target_fmr, face, gallery, keep_encodings)
+    options = EvaluationOptions(data, tolerance, target_fmr, face, gallery, overwrite, keep_encodings)
     engine = load_engine(runtime, device, exact, upsample)
     settings = {
         "runtime": engine.runtime.name,
@@ -168,7 +172,8 @@ def evaluate(
 def compare_reports(old: Path, new: Path, alpha: float, as_json: bool) -> None:
     """Tell what changed between the reports OLD and NEW, and whether it is beyond chance.
 
-    Both must be of the same pairs. McNemar's exact test counts the pairs that only one of the two got right.
+    Both must be of the same pairs. A difference counts where McNemar's exact test, of the pairs that only one of the
+    two got right, and draws of the persons both see it.
 
     The exit status is 1 where NEW is worse than OLD beyond chance, and 2 where the two cannot be compared.
     """

@@ -26,6 +26,9 @@ from face_engine.evaluation.scores import NOT_COMPARED, SCORED, to_step
 SEED = 0
 """Of the draws of persons."""
 
+SMALLEST_P = 2 / (REPLICATES + 1)
+"""That so many draws can tell, before Holm's correction."""
+
 Right = npt.NDArray[np.bool_]
 
 
@@ -34,13 +37,14 @@ class _Test:
     """Counts the pairs that only one of two reports got right.
 
     Args:
-        what: the share of pairs that are wrong, in words.
+        metric: the share of pairs that are wrong, for programs; `what`: in words.
         pairs: which pairs it is about, from their fields.
         steps: in each report, the tolerance of each fold, or one for all.
         failure_is_error: whether a pair that could not be compared is wrong; else it is left out, whichever of the two
             could not. (As a right one it would make FMR smaller: see rates.)
     """
 
+    metric: str
     what: str
     pairs: Callable[[Pairs], Right]
     steps: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -104,6 +108,11 @@ def compare(old: Report, new: Report, alpha: float) -> dict[str, Any]:
     if counted != pairs:
         raise ReportError(f"the scores of the reports are not complete: {counted:,} of {pairs:,} pairs")
     drawn_p = [not_worse_or_not_better(worse - better) for worse, better in zip(drawn[::2], drawn[1::2], strict=True)]
+    floor = sum(test.counted > 0 for test in tests) * SMALLEST_P
+    if alpha <= floor:
+        raise ReportError(
+            f"{REPLICATES:,} draws of the persons cannot tell a p below {floor:.3g}: alpha must be above it"
+        )
     told = _told([(test, p) for test, p in zip(tests, drawn_p, strict=True) if test.counted], alpha)
     worse = [test["what"] for test in told if test["verdict"] == "worse"]
     better = [test["what"] for test in told if test["verdict"] == "better"]
@@ -165,20 +174,39 @@ def _tests(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[_Test]:
     tolerances = [one["at_tolerance"]["tolerance"] for one in (old, new)]
     same = f" {tolerances[0]:g}" if tolerances[0] == tolerances[1] else ""
     tests = [
-        _Test(f"FMR at the tolerance{same}", lambda pairs: ~pairs["mated"], at(*tolerances), failure_is_error=False),
-        _Test(f"FNMR at the tolerance{same}", lambda pairs: pairs["mated"], at(*tolerances), failure_is_error=True),
+        _Test(
+            "fmr_at_tolerance",
+            f"FMR at the tolerance{same}",
+            lambda pairs: ~pairs["mated"],
+            at(*tolerances),
+            failure_is_error=False,
+        ),
+        _Test(
+            "fnmr_at_tolerance",
+            f"FNMR at the tolerance{same}",
+            lambda pairs: pairs["mated"],
+            at(*tolerances),
+            failure_is_error=True,
+        ),
     ]
     for one, other in zip(old["fnmr_at_fmr"], new["fnmr_at_fmr"], strict=True):
         if one["supported"] and other["supported"]:
             steps = at(one["tolerance"]["value"], other["tolerance"]["value"])
             tests.append(
-                _Test(f"FNMR at FMR {one['level']}", lambda pairs: pairs["mated"], steps, failure_is_error=True)
+                _Test(
+                    f"fnmr_at_fmr_{one['level']}",
+                    f"FNMR at FMR {one['level']}",
+                    lambda pairs: pairs["mated"],
+                    steps,
+                    failure_is_error=True,
+                )
             )
     folds = [_fold_steps(one) for one in (old, new)]
     if all(len(steps) > 1 for steps in folds):
         tested = {fold["fold"] - 1 for fold in old["accuracy"]["folds"]}
         tests.append(
             _Test(
+                "errors_in_folds",
                 "errors in the folds, of all pairs",
                 lambda pairs: np.isin(pairs["fold"], list(tested)),
                 (folds[0], folds[1]),
@@ -203,11 +231,12 @@ def _told(tests: list[tuple[_Test, float]], alpha: float) -> list[dict[str, Any]
     values = [(mcnemar(test.worse, test.better), drawn) for test, drawn in tests]
     told = []
     for (test, _), (by_pairs, by_persons), corrected in zip(tests, values, holm(list(map(max, values))), strict=True):
-        verdict = "no difference beyond chance"
+        verdict = "none"
         if corrected < alpha:
             verdict = "worse" if test.worse > test.better else "better"
         told.append(
             {
+                "metric": test.metric,
                 "what": test.what,
                 "old": test.wrong[0] / test.counted,
                 "new": test.wrong[1] / test.counted,
@@ -232,6 +261,8 @@ def _changes(results: tuple[Any, Any], manifests: tuple[Any, Any]) -> list[dict[
             "FTA": one["acquisition"]["fta"]["count"],
             "FTE": one["acquisition"]["fte"]["count"],
             "EER": one["eer"] and round(one["eer"]["value"], 6),
+            "accuracy": one["accuracy"] and round(one["accuracy"]["mean"], 6),
+            "images per second": one["timing"]["images_per_second"] and round(one["timing"]["images_per_second"], 2),
         }
         for one, manifest in zip(results, manifests, strict=True)
     )

@@ -107,11 +107,15 @@ def _formed(options: DataSetOptions, problems: Problems, progress: Progress) -> 
 def _folders(images: Path, problems: Problems) -> list[Named]:
     """Return every JPEG and PNG, by its name, in the folder of each person."""
     try:
-        folders = sorted(path for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+        paths = sorted(path for path in images.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise DataSetError(f"{images}: {error.strerror}") from error
     named: list[Named] = []
-    for folder in folders:
+    for folder in paths:
+        if not folder.is_dir():
+            if folder.suffix.lower() in PHOTO_SUFFIXES:
+                problems.note(f"{folder.name!r}", "is a photo in nobody's folder, and not used")
+            continue
         if not is_text(folder.name):
             problems.add(f"{folder.name!r}", "the folder's name is not UTF-8")
             continue
@@ -155,6 +159,8 @@ def _listed(
     else:
         lines, form = tables.read_pairs(pairs_file, problems), f"a CSV of pairs, {pairs_file.name}"
     photos, identities, pairs = gather(lines, pairs_file, options.images, spool, problems, progress, known)
+    if options.people is not None and options.protocol != "unrestricted":
+        raise DataSetError("people go with the unrestricted protocol")
     folds = header.folds if header is not None and header.folds > 1 else 0
     training: PairSource | None = None
     if options.protocol == "unrestricted":

@@ -47,6 +47,7 @@ class EvaluationOptions:
         target_fmr: for which a tolerance is recommended.
         choice: whose face a photo of several is labelled with.
         gallery: how many of the worst pairs of each kind are shown.
+        overwrite: whether the finished report of another set may be replaced.
         keep_encodings: whether the templates stay in the report's folder, so that another run need not make them.
     """
 
@@ -55,6 +56,7 @@ class EvaluationOptions:
     target_fmr: float = DEFAULT_TARGET_FMR
     choice: FaceChoice = "centre"
     gallery: int = DEFAULT_GALLERY
+    overwrite: bool = False
     keep_encodings: bool = False
 
 
@@ -95,6 +97,9 @@ def evaluate(
         raise ReportError(f"{report.folder} lies in the folder of the photos: name another one for the report")
     with report.being_written():
         labelled = open_set(options.data, report.work, progress)
+        data_set_hash = data_set_hash_of(labelled, options.data)
+        if not options.overwrite:
+            report.check_replaces(data_set_hash)
         made_with = {
             "source": source_sha256(),
             "encoder_id": engine.encoder_id,
@@ -103,7 +108,7 @@ def evaluate(
         }
         store = ShardStore(report.work / f"encodings-{settings_key(made_with)}")
         encodings = encode_photos(engine, options.data.images, labelled.photos, options.choice, store, progress)
-        measured = measure(labelled, encodings, options, report, settings, progress)
+        measured = measure(labelled, data_set_hash, encodings, options, report, settings, progress)
         results = results_of(measured)
         manifest = manifest_of(settings, options.data, measured.data_set_hash, command, started)
         write_photos(report.photos_path, labelled, encodings)
@@ -122,6 +127,7 @@ def evaluate(
 
 def measure(
     labelled: LabelledSet,
+    data_set_hash: str,
     encodings: Encodings,
     options: EvaluationOptions,
     report: Report,
@@ -164,7 +170,7 @@ def measure(
     return Measured(
         name=options.data.name,
         labelled=labelled,
-        data_set_hash=data_set_hash_of(labelled, options.data),
+        data_set_hash=data_set_hash,
         encodings=encodings,
         tally=tally,
         resampled=replicates.rates(),

@@ -15,7 +15,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_engine.errors import ReportError
+from face_engine.errors import EvaluationError, ReportError
 from face_engine.evaluation.encodings import Encodings
 from face_engine.evaluation.labels import LabelledSet
 from face_engine.evaluation.scores import ScoreFiles
@@ -74,7 +74,7 @@ class Report:
             ReportError: it holds something else, or another process writes to it.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if any(self.folder.iterdir()) and not (self.work.is_dir() or self.manifest_path.is_file()):
                 raise ReportError(f"{self.folder} holds other files: name a new folder, or one of a former report")
             self.work.mkdir(mode=0o700, exist_ok=True)
@@ -84,9 +84,30 @@ class Report:
                 except BlockingIOError as error:
                     raise ReportError(f"another evaluation is writing to {self.folder}") from error
                 self._remove_unfinished()
-                yield
+                try:
+                    yield
+                except EvaluationError:
+                    if not any(self.work.glob("encodings-*")):  # nothing to go on with
+                        self._remove_what_was_begun()
+                    raise
         except OSError as error:
             raise ReportError(f"{error.filename or self.folder}: {error.strerror}") from error
+
+    def check_replaces(self, data_set_hash: str) -> None:
+        """Raise ReportError where the folder holds the finished report of another set."""
+        if not (self.results_path.is_file() and self.manifest_path.is_file()):
+            return
+        finished = self.read_manifest()
+        if finished.get("data_set", {}).get("hash") != data_set_hash:
+            raise ReportError(
+                f"{self.folder} holds the report of another set, of {finished.get('finished')}: name another folder, "
+                "or replace it (--overwrite)"
+            )
+
+    def _remove_what_was_begun(self) -> None:
+        with suppress(OSError):
+            shutil.rmtree(self.work)
+            self.folder.rmdir()  # unless it holds a former report
 
     def _remove_unfinished(self) -> None:
         """Remove what a run that was killed had not finished writing (see files.replace_file)."""

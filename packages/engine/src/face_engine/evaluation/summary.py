@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+VERDICTS = {"worse": "worse", "better": "better", "none": "no difference beyond chance"}
+
 
 def headline(results: Mapping[str, Any], report: str) -> dict[str, Any]:
     """Return the figures that a program asks for first, each a number, or None where it cannot be told."""
@@ -62,6 +64,8 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
                 f"{percent(accuracy['mean'])} +- {percent(accuracy['standard_error'])} (standard error)",
             )
         )
+    else:
+        lines.append(line("accuracy", "not told: it takes two folds that have pairs of both kinds"))
     for column in results["subgroups"]:
         lines += ["", f"{column['column']:<22}{'FMR':<34}{'FNMR':<34}FMR by that of all"]
         lines += [
@@ -101,7 +105,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{test['what']:<34}{percent(test['old']):>10}{percent(test['new']):>10}{test['worse']:>9,}"
             f"{test['better']:>9,}{test['p_mcnemar']:>10.2g}{test['p_persons']:>10.2g}{test['p_corrected']:>8.2g}"
-            f"  {test['verdict']}"
+            f"  {VERDICTS[test['verdict']]}"
         )
     lines += [
         "",

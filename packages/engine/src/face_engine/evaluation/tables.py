@@ -64,8 +64,9 @@ def read_photos(path: Path, problems: Problems) -> LabelledPhotos:
     if lower.count(FILE) != 1 or lower.count(PERSON) != 1:
         raise DataSetError(f"{path.name}:1: a CSV of photos has the columns file and person, and any of subgroups")
     columns = [name.lower() if name.lower() in {FILE, PERSON} else name for name in columns]
-    if "" in columns or len(set(columns)) != len(columns):
-        raise DataSetError(f"{path.name}:1: a column has no name, or the name of another one")
+    for name in columns:
+        if name and columns.count(name) > 1:
+            raise DataSetError(f"{path.name}:1: two columns are called {name}")
     by_file: dict[str, dict[str, str]] = {}
     places: dict[str, str] = {}
     contradictory: set[str] = set()
@@ -81,7 +82,7 @@ def read_photos(path: Path, problems: Problems) -> LabelledPhotos:
             problems.add(place, f"{file} has other labels in {places[file]}")
             contradictory.add(file)
     kept = {file: values for file, values in by_file.items() if file not in contradictory}
-    subgroups = {name: {file: values[name] for file, values in kept.items()} for name in columns}
+    subgroups = {name: {file: values[name] for file, values in kept.items()} for name in columns if name}
     del subgroups[FILE], subgroups[PERSON]
     for name in list(subgroups):
         distinct = len(set(subgroups[name].values()) - {""})
