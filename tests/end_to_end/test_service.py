@@ -43,7 +43,7 @@ MESSAGE_LIMIT = 1_024_000
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server on which withmind's tamy is Obama."""
-    # The tests are callers without measure, and mostly of one user; a hundred photos on a loaded machine take their time.
+    # The tests are callers without measure, and mostly of one user; a hundred photos take a loaded machine its time.
     folder = tmp_path_factory.mktemp("data")
     with running_server(folder, max_queue=100, limit_per_user="none", deadline_s=60) as server:
         assert server.enroll(OBAMA, gender="1", age="48").json() == SUCCESS
