@@ -75,6 +75,7 @@ def test_the_report_holds_what_it_says(report: Path, images: Path) -> None:
         "calibration.json",
         "photos.csv",
         "scores",
+        ".face-engine-report",
     }
     results = json.loads((report / "results.json").read_text())
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(results)
@@ -212,13 +213,23 @@ def test_problems_are_listed_with_their_lines(images: Path, tmp_path: Path) -> N
     assert json.loads((tmp_path / "report" / "results.json").read_text())["data_set"]["problems"] == 3
 
 
+def test_a_name_cannot_steer_the_terminal(images: Path, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text('file,person\n"a/\033]0;x\007\n.jpg",A\n')
+    done = evaluate("--images", images, "--labels", labels, "--out", tmp_path / "report")
+    assert done.returncode == 1
+    assert "is not there" in done.stderr
+    assert all(character.isprintable() or character == "\n" for character in done.stderr)
+    assert len(done.stderr.splitlines()) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
         (["--out", "report"], 2, "--images and --out are needed"),
         (["--images", "."], 2, "--images and --out are needed"),
         (["--images", "set", "--out", "."], 1, "holds other files"),
-        (["--images", "set", "--out", "set/report"], 1, "lies in the folder of the photos"),
+        (["--images", "set", "--out", "set/report"], 1, "lies in the folder of the photos, or they in it"),
         (["--images", "set", "--out", "report"], 1, "the set has no pair"),
         (["--images", "set", "--out", "report", "--tolerance", "nan"], 2, "not a number"),
         (["--images", "set", "--out", "report", "--protocol", "unrestricted"], 1, "go with LFW's pairs.txt"),
@@ -243,7 +254,7 @@ def test_two_runs_do_not_write_to_one_report(images: Path, tmp_path: Path) -> No
     command = [PROGRAM, "evaluate", "--images", str(images), "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            while not (out / "work" / "lock").exists():
+            while not (out / ".face-engine-report").exists():
                 assert process.poll() is None
                 time.sleep(0.01)
             time.sleep(0.1)

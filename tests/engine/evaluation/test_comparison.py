@@ -29,7 +29,12 @@ NO_DIFFERENCE = "none"
 
 def level(name: str, tolerance: float | None) -> dict[str, Any]:
     supported = tolerance is not None
-    return {"level": name, "supported": supported, "tolerance": {"value": tolerance} if supported else None}
+    return {
+        "level": name,
+        "fmr": float(name),
+        "supported": supported,
+        "tolerance": {"value": tolerance} if supported else None,
+    }
 
 
 def document(pairs: Sequence[Pair]) -> dict[str, Any]:
@@ -275,7 +280,16 @@ def test_each_report_has_a_tolerance_for_an_fmr_of_its_own(tmp_path: Path) -> No
     )
     old, new = ({**document(GOOD), "fnmr_at_fmr": one} for one in levels)
     comparison = compare(report(tmp_path / "old", GOOD, old), report(tmp_path / "new", GOOD, new), 0.05)
-    assert verdicts(comparison) == {FMR: NO_DIFFERENCE, FNMR: NO_DIFFERENCE, "FNMR at FMR 1e-1": "worse"}
+    assert set(named(comparison)) == {FMR, FNMR, "FNMR at FMR 1e-1"}
+    line = named(comparison)["FNMR at FMR 1e-1"]
+    # Where the tolerance fell is chance: the distances are the same, and so is each draw's own tolerance.
+    assert (line["worse"], line["p_persons"], line["verdict"]) == (100, 1.0, NO_DIFFERENCE)
+
+
+def test_what_is_worse_at_any_tolerance_for_an_fmr_is_told(tmp_path: Path) -> None:
+    old, new = ({**document(GOOD), "fnmr_at_fmr": [level("1e-1", 0.6)]} for _ in range(2))
+    comparison = compare(report(tmp_path / "old", GOOD, old), report(tmp_path / "new", REFUSING, new), 0.05)
+    assert verdicts(comparison)["FNMR at FMR 1e-1"] == "worse"
 
 
 def test_each_fold_has_a_tolerance_of_its_own(tmp_path: Path) -> None:

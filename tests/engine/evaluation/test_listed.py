@@ -1,3 +1,6 @@
+import multiprocessing
+import resource
+import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -283,3 +286,18 @@ def test_a_list_of_many_blocks_is_checked_as_a_whole(tmp_path: Path) -> None:
     ]
     assert pairs.mated == sum(one % 40 == other % 40 for one, other in every)
     assert pairs.mated + pairs.non_mated == len(every)
+
+
+def _listed_with_little_room(folder: Path) -> str:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        gathered(folder, lines(*["a=b", "a/c", "b/d"] * 30))
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
+def test_a_full_disk_is_told(root: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.apply(_listed_with_little_room, (root,)) == "File too large"

@@ -1,5 +1,6 @@
 import csv
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,8 @@ def test_every_photo_is_told_of_whatever_its_name(tmp_path: Path) -> None:
 def test_photos_that_are_damaged_are_told(tmp_path: Path, content: bytes) -> None:
     report = Report(tmp_path)
     report.photos_path.write_bytes(content)
-    if content:
-        with pytest.raises(ReportError, match=r"photos\.csv: is damaged"):
-            report.read_identities()
-    else:
-        assert len(report.read_identities()) == 0
+    with pytest.raises(ReportError, match=r"photos\.csv: is damaged"):
+        report.read_identities()
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -65,6 +63,39 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="holds other files"), Report(tmp_path).being_written():
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_looks_like_a_report_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "work" / "thesis").mkdir(parents=True)
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(ReportError, match="holds other files"), Report(tmp_path).being_written():
+        pass
+    assert (tmp_path / "work" / "thesis").is_dir()
+
+
+@pytest.mark.parametrize("name", ["work", "scores", ".face-engine-report"])
+def test_symbolic_links_are_not_followed(tmp_path: Path, name: str) -> None:
+    precious = tmp_path / "precious"
+    report = Report(tmp_path / "report")
+    with report.being_written():
+        report.remove_work()
+    if name.startswith("."):
+        precious.write_text("mine")
+        (report.folder / name).unlink()
+    else:
+        precious.mkdir()
+        (precious / "000000.npy").write_text("mine")
+    (report.folder / name).symlink_to(precious)
+    with pytest.raises(ReportError, match="is a symbolic link"), report.being_written():
+        pass
+    assert (precious if precious.is_file() else precious / "000000.npy").read_text() == "mine"
+
+
+def test_a_column_of_any_name_leaves_the_identities_as_they_are(tmp_path: Path) -> None:
+    report = Report(tmp_path)
+    found, encodings = labelled()
+    write_photos(report.photos_path, replace(found, subgroups={"identity": ["7", "x", "a\rb"]}), encodings)
+    assert report.read_identities().tolist() == [0, 1, 1]
 
 
 def test_a_report_may_be_written_again_and_leftovers_of_a_killed_run_go(tmp_path: Path) -> None:
@@ -82,7 +113,7 @@ def test_a_report_may_be_written_again_and_leftovers_of_a_killed_run_go(tmp_path
     with report.being_written():
         assert not any(path.exists() for path in leftovers)
         report.remove_work()
-    assert {path.name for path in report.folder.iterdir()} == {"manifest.json", "scores"}
+    assert {path.name for path in report.folder.iterdir()} == {".face-engine-report", "manifest.json", "scores"}
     with report.being_written():
         assert report.work.is_dir()
 

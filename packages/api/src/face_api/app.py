@@ -33,14 +33,14 @@ from face_api.settings import Settings
 from face_api.store import Outcome, open_configured
 
 
-def create_app(settings: Settings, analyser: Analyser | None = None) -> Starlette:
+def create_app(settings: Settings, analyser: Analyser | None = None, decision: Decision | None = None) -> Starlette:
     """Build the service. Without an `analyser` it starts worker processes with the engine that the settings name.
 
     Raises:
         SettingsError, StoreError: the database, or the keys that it is sealed with, cannot be used.
         CalibrationError: the calibration file is none.
     """
-    decision = Decision.from_settings(settings)
+    decision = decision or Decision.from_settings(settings)
     store = open_configured(settings)
     limits = AttemptLimits.from_settings(settings, store.pseudonym_key)
     pool = None

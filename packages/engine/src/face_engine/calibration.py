@@ -127,7 +127,9 @@ def _parsed(document: Mapping[str, Any]) -> Calibration:
         tolerance_interval=None if interval is None else (float(interval[0]), float(interval[1])),
     )
     distances, rates = calibration.distances, calibration.false_match_rates
-    if not distances or len(distances) != len(rates) or calibration.comparisons < 1:
+    if not 0 < calibration.target_fmr < 1 or (interval is not None and not interval[0] <= interval[1]):
+        raise ValueError("its target_fmr is not between 0 and 1, or its tolerance_interval is none")
+    if not distances or len(distances) != len(rates) or not 1 <= calibration.comparisons < 1 << 53:
         raise ValueError("it has no distances, or not as many rates as distances, or no comparisons")
     if not all(map(math.isfinite, distances)) or any(near >= far for near, far in pairwise(distances)):
         raise ValueError("its distances do not ascend")

@@ -48,6 +48,7 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         with closing(open_configured(settings)) as store:
             check_keys(settings, store)
         logger.info("the tolerance is %g, from %s", decision.tolerance, decision.source)
-        started = run(partial(create_app, settings), settings)
+        # The calibration file is read once: of several processes none may have another tolerance.
+        started = run(partial(create_app, settings, decision=decision), settings)
     if not started:
         sys.exit(EXIT_STARTUP)

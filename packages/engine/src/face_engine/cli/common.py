@@ -76,6 +76,11 @@ def load_engine(runtime: str, device: Device, exact: bool, upsample: int | None)
     return FaceEngine(loaded)
 
 
+def printable(line: str) -> str:
+    """Return a line without what could steer a terminal: names of a set may hold anything."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
+
+
 def message(error: Exception) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)

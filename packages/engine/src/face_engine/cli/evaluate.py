@@ -17,6 +17,7 @@ from face_engine.cli.common import (
     fail,
     load_engine,
     not_nan,
+    printable,
     tolerance_option,
 )
 from face_engine.errors import EvaluationError, InferenceError, ProblemsFoundError
@@ -149,13 +150,15 @@ def evaluate(
         results = evaluate_set(engine, settings, options, Report(out), _bar, ["face-engine", *sys.argv[1:]])
     except ProblemsFoundError as error:
         for problem in error.listed[:PROBLEMS_SHOWN]:
-            click.echo(problem, err=True)
+            click.echo(printable(problem), err=True)
         if error.count > PROBLEMS_SHOWN:
             click.echo(f"... and {error.count - PROBLEMS_SHOWN:,} more", err=True)
         fail(f"{error}; correct it, or leave out what is wrong: --on-problem skip", EXIT_INPUT)
     except (EvaluationError, InferenceError) as error:
         fail(str(error), EXIT_INPUT)
-    click.echo(json.dumps(headline(results, str(out))) if as_json else "\n".join(table(results, str(out))))
+    click.echo(
+        json.dumps(headline(results, str(out))) if as_json else "\n".join(map(printable, table(results, str(out))))
+    )
 
 
 @evaluate.command("compare")
@@ -185,7 +188,7 @@ def compare_reports(old: Path, new: Path, alpha: float, as_json: bool) -> None:
         comparison = compare(Report(old), Report(new), alpha)
     except EvaluationError as error:
         fail(str(error), EXIT_USAGE)
-    click.echo(json.dumps(comparison) if as_json else "\n".join(comparison_table(comparison)))
+    click.echo(json.dumps(comparison) if as_json else "\n".join(map(printable, comparison_table(comparison))))
     if comparison["regression"]:
         sys.exit(EXIT_REGRESSION)
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_engine.errors import ReportError
-from face_engine.evaluation.intervals import REPLICATES, IdentityBootstrap, Replicates
+from face_engine.evaluation.intervals import REPLICATES, CurveReplicates, IdentityBootstrap, Replicates
 from face_engine.evaluation.labels import PAIR, Pairs
 from face_engine.evaluation.reports import Report
 from face_engine.evaluation.results import SCHEMA
@@ -42,6 +42,7 @@ class _Test:
         steps: in each report, the tolerance of each fold, or one for all.
         failure_is_error: whether a pair that could not be compared is wrong; else it is left out, whichever of the two
             could not. (As a right one it would make FMR smaller: see rates.)
+        fmr: for which the tolerances were chosen, if they were.
     """
 
     metric: str
@@ -49,6 +50,7 @@ class _Test:
     pairs: Callable[[Pairs], Right]
     steps: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
     failure_is_error: bool
+    fmr: float | None = None
     counted: int = 0
     wrong: list[int] = field(default_factory=lambda: [0, 0])
     worse: int = 0
@@ -93,6 +95,7 @@ def compare(old: Report, new: Report, alpha: float) -> dict[str, Any]:
         raise ReportError(f"a report is damaged: {error!r}") from error
     bootstrap = IdentityBootstrap(old.read_identities(), SEED)
     drawn = np.zeros((2 * len(tests), REPLICATES))
+    curves = CurveReplicates(bootstrap), CurveReplicates(bootstrap)
     counted = 0
     none = np.empty(0, SCORED)
     for old_block, new_block in zip_longest(old.scores.blocks(), new.scores.blocks(), fillvalue=none):
@@ -101,13 +104,23 @@ def compare(old: Report, new: Report, alpha: float) -> dict[str, Any]:
         ):
             raise ReportError("the reports are not of the same pairs: their scores differ in more than distances")
         counted += len(old_block)
+        for curve, block in zip(curves, (old_block, new_block), strict=True):
+            curve.add(block)
         for number, test in enumerate(tests):
             for row, changed in enumerate(test.add(old_block, new_block)):
                 pairs_changed = old_block[changed]
                 bootstrap.add(pairs_changed, np.full(len(pairs_changed), 2 * number + row), drawn)
     if counted != pairs:
         raise ReportError(f"the scores of the reports are not complete: {counted:,} of {pairs:,} pairs")
-    drawn_p = [not_worse_or_not_better(worse - better) for worse, better in zip(drawn[::2], drawn[1::2], strict=True)]
+    resampled = [curve.rates() for curve in curves]
+    drawn_p = []
+    for test, worse_drawn, better_drawn in zip(tests, drawn[::2], drawn[1::2], strict=True):
+        difference = worse_drawn - better_drawn
+        if test.fmr is not None:
+            # The tolerance was chosen on these very pairs, so each draw has to choose its own.
+            old_fnmr, new_fnmr = (one.at_fmr(test.fmr)[0] for one in resampled)
+            difference = np.nan_to_num(new_fnmr - old_fnmr)
+        drawn_p.append(not_worse_or_not_better(difference))
     floor = sum(test.counted > 0 for test in tests) * SMALLEST_P
     if alpha <= floor:
         raise ReportError(
@@ -199,10 +212,13 @@ def _tests(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[_Test]:
                     lambda pairs: pairs["mated"],
                     steps,
                     failure_is_error=True,
+                    fmr=one["fmr"],
                 )
             )
     folds = [_fold_steps(one) for one in (old, new)]
-    if all(len(steps) > 1 for steps in folds):
+    # Where there are many times as many non-mated pairs, this would be but another line of false matches.
+    is_balanced = old["data_set"].get("mated_pairs") == old["data_set"].get("non_mated_pairs")
+    if is_balanced and all(len(steps) > 1 for steps in folds):
         tested = {fold["fold"] - 1 for fold in old["accuracy"]["folds"]}
         tests.append(
             _Test(

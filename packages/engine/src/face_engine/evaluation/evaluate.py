@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from face_engine.doctor import versions
 from face_engine.errors import ReportError
 from face_engine.evaluation.accuracy import cross_validate
 from face_engine.evaluation.calibrating import calibration_of
@@ -93,8 +94,9 @@ def evaluate(
         "max_non_mated": options.data.max_non_mated,
         "seed": options.data.seed,
     }
-    if report.folder.resolve().is_relative_to(options.data.images.resolve()):
-        raise ReportError(f"{report.folder} lies in the folder of the photos: name another one for the report")
+    out, images = report.folder.resolve(), options.data.images.resolve()
+    if out.is_relative_to(images) or images.is_relative_to(out):
+        raise ReportError(f"{report.folder} lies in the folder of the photos, or they in it: name another one")
     with report.being_written():
         labelled = open_set(options.data, report.work, progress)
         data_set_hash = data_set_hash_of(labelled, options.data)
@@ -105,9 +107,11 @@ def evaluate(
             "encoder_id": engine.encoder_id,
             "face": options.choice,
             **engine_settings,
+            **versions(),
         }
         store = ShardStore(report.work / f"encodings-{settings_key(made_with)}")
         encodings = encode_photos(engine, options.data.images, labelled.photos, options.choice, store, progress)
+        report.results_path.unlink(missing_ok=True)  # first of all: it must not stand beside other scores
         measured = measure(labelled, data_set_hash, encodings, options, report, settings, progress)
         results = results_of(measured)
         manifest = manifest_of(settings, options.data, measured.data_set_hash, command, started)

@@ -68,7 +68,7 @@ def gather(
     numbers: dict[str, int] = {}
     with spool.open("wb") as stream:
         for block in _packed(lines, named, numbers):
-            block.tofile(stream)
+            stream.write(block.tobytes())  # numpy's own tofile tells nothing of a full disk
     if known_persons is not None:
         for one in [one for one in named.values() if one.file not in known_persons]:
             problems.add(one.place, f"{one.file} has no labels")
@@ -218,6 +218,6 @@ def _mapped(spool: Path) -> Iterator[Pairs]:
             yield block
             end = stream.tell()
             stream.seek(start)
-            block.tofile(stream)
+            stream.write(block.tobytes())
             stream.flush()
             stream.seek(end)

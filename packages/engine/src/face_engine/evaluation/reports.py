@@ -13,6 +13,7 @@ import csv
 import fcntl
 import io
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,6 +64,11 @@ class Report:
         return ScoreFiles(self.folder / "scores")
 
     @property
+    def _marker(self) -> Path:
+        """What tells a report's folder from others, and is locked by who writes to it."""
+        return self.folder / ".face-engine-report"
+
+    @property
     def work(self) -> Path:
         return self.folder / "work"
 
@@ -75,14 +81,15 @@ class Report:
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if any(self.folder.iterdir()) and not (self.work.is_dir() or self.manifest_path.is_file()):
+            if any(self.folder.iterdir()) and not self._marker.is_file():
                 raise ReportError(f"{self.folder} holds other files: name a new folder, or one of a former report")
-            self.work.mkdir(mode=0o700, exist_ok=True)
-            with (self.work / "lock").open("w") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise ReportError(f"another evaluation is writing to {self.folder}") from error
+            for path in (self._marker, self.work, self.scores.folder):
+                if path.is_symlink():
+                    raise ReportError(f"{path} is a symbolic link, which no evaluation made")
+            lock = os.open(self._marker, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.work.mkdir(mode=0o700, exist_ok=True)
                 self._remove_unfinished()
                 try:
                     yield
@@ -90,6 +97,10 @@ class Report:
                     if not any(self.work.glob("encodings-*")):  # nothing to go on with
                         self._remove_what_was_begun()
                     raise
+            except BlockingIOError as error:
+                raise ReportError(f"another evaluation is writing to {self.folder}") from error
+            finally:
+                os.close(lock)
         except OSError as error:
             raise ReportError(f"{error.filename or self.folder}: {error.strerror}") from error
 
@@ -107,7 +118,9 @@ class Report:
     def _remove_what_was_begun(self) -> None:
         with suppress(OSError):
             shutil.rmtree(self.work)
-            self.folder.rmdir()  # unless it holds a former report
+            if list(self.folder.iterdir()) == [self._marker]:
+                self._marker.unlink()
+                self.folder.rmdir()
 
     def _remove_unfinished(self) -> None:
         """Remove what a run that was killed had not finished writing (see files.replace_file)."""
@@ -134,23 +147,27 @@ class Report:
         """Return whose each photo is, by the number of the person. Raises ReportError."""
         try:
             with self.photos_path.open(encoding="utf-8", newline="") as stream:
-                identities = [int(row["identity"]) for row in csv.DictReader(stream)]
-            return np.array(identities, np.int32)
+                rows = csv.reader(stream)
+                place = next(rows).index("identity")  # the first one: a column of subgroups may have this name, too
+                return np.array([int(row[place]) for row in rows], np.int32)
         except OSError as error:
             raise ReportError(f"{self.photos_path}: {error.strerror}") from error
-        except (KeyError, TypeError, ValueError, OverflowError, csv.Error) as error:
+        except (LookupError, StopIteration, ValueError, OverflowError, csv.Error) as error:
             raise ReportError(f"{self.photos_path}: is damaged") from error
 
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     """Write a document, always the same bytes of the same one. Raises OSError."""
-    replace_file(path, (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    replace_file(
+        path,
+        (json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(errors="backslashreplace"),
+    )
 
 
 def write_photos(path: Path, labelled: LabelledSet, encodings: Encodings) -> None:
     """Write what became of every photo. Raises OSError."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow([*PHOTO_COLUMNS, *labelled.subgroups])
     for number, photo in enumerate(labelled.photos):
         writer.writerow(
