@@ -228,7 +228,8 @@ def test_a_name_cannot_steer_the_terminal(images: Path, tmp_path: Path) -> None:
     [
         (["--out", "report"], 2, "--images and --out are needed"),
         (["--images", "."], 2, "--images and --out are needed"),
-        (["--images", "set", "--out", "."], 1, "holds other files"),
+        (["--images", "set", "--out", "."], 1, "or they in it"),
+        (["--images", "set", "--out", "other"], 1, "holds other files"),
         (["--images", "set", "--out", "set/report"], 1, "lies in the folder of the photos, or they in it"),
         (["--images", "set", "--out", "report"], 1, "the set has no pair"),
         (["--images", "set", "--out", "report", "--tolerance", "nan"], 2, "not a number"),
@@ -240,8 +241,9 @@ def test_a_name_cannot_steer_the_terminal(images: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_done_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int, message: str
 ) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "set").mkdir()
+    for name in ("set", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
     monkeypatch.chdir(tmp_path)
     done = evaluate(*arguments)
     assert (done.returncode, done.stdout) == (status, "")
