@@ -6,7 +6,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Event, Lock
+from threading import Barrier, Event, Lock
 
 import pytest
 from sqlalchemy import URL, text
@@ -37,6 +37,21 @@ PASSWORD = "s3cret-pa55"  # noqa: S105
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_new_file_is_opened_by_several_at_once(tmp_path: Path) -> None:
+    at_once = Barrier(6)
+
+    def mode_for(url: URL) -> str:
+        with closing(Database(url)) as database:
+            at_once.wait()
+            with database.reading() as session:
+                return str(session.execute(text("PRAGMA journal_mode")).scalar_one())
+
+    with ThreadPoolExecutor(at_once.parties) as threads:
+        for number in range(20):
+            urls = [sqlite_url(tmp_path / str(number))] * at_once.parties
+            assert list(threads.map(mode_for, urls)) == ["wal"] * at_once.parties
 
 
 @only_sqlite

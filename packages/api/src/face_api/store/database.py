@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from sqlite3 import SQLITE_ERROR
+from sqlite3 import SQLITE_BUSY, SQLITE_ERROR, OperationalError
 from sqlite3 import Connection as SQLiteConnection
 from typing import Any, TypeVar
 
@@ -335,8 +335,8 @@ def _open_sqlite(path: Path) -> Engine:
 def _configure_sqlite(connection: SQLiteConnection, _record: object) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite chooses the kind.
     connection.isolation_level = None
+    _write_ahead(connection)
     for pragma in (
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
         "secure_delete = ON",
@@ -344,6 +344,21 @@ def _configure_sqlite(connection: SQLiteConnection, _record: object) -> None:
         "temp_store = MEMORY",  # sorting, for instance, must not leave copies elsewhere
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: SQLiteConnection) -> None:
+    """Have a log written ahead, which stays so. SQLite does not wait for others who do the same with a new file."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except OperationalError as error:
+            # The low byte: what it is busy with is told in the others.
+            if error.sqlite_errorcode & 0xFF != SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:
