@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { command -v "$$p"; break; }; done)
 
 export UV_PYTHON_DOWNLOADS := never
+# Each of the hundreds of processes of the tests would compile whatever it imports: 4 s for the service.
+unexport PYTHONDONTWRITEBYTECODE
 ifdef CI
 export UV_NO_PROGRESS := 1
 endif

@@ -21,6 +21,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from support.rights import UNPRIVILEGED_USER
+
 HOST = "127.0.0.1"
 SUPERUSER = "postgres"
 START_TIMEOUT_S = 60.0
@@ -31,7 +33,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "shared_buffers": "16MB",
     "max_connections": "100",
-    # In the data folder rather than in /dev/shm, where a server that is killed would leave it.
+    # In the data folder, which is removed, rather than beside it, where a server that is killed would leave it.
     "dynamic_shared_memory_type": "mmap",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -39,14 +41,16 @@ SETTINGS = {
 """All else is as PostgreSQL has it, fsync above all."""
 
 INSTALLATION = "pginstall18"
-UNPRIVILEGED_USER = "nobody"
-"""Who runs the server where the tests run as root, which PostgreSQL refuses."""
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+MEMORY_BYTES = 4 * 1024**3
+"""That must be free there. A database takes 7 MB, which on a disk are 300 files to be synced."""
 
 GUARDIAN = """
 read -r _
-pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null)
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
 case "$pid" in [1-9]*) kill -QUIT "$pid" && sleep 1 ;; esac
-rm -rf -- "$0"
+rm -rf -- "$0" "$1"
 """
 """Reads from a pipe that ends with this process, however it ends; then nothing may be left of the server."""
 
@@ -55,15 +59,19 @@ _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 class Postgres:
-    """A server of its own, with its data in a temporary folder; `with Postgres() as postgres` starts and ends it."""
+    """A server of its own, with its data in a temporary folder; `with Postgres() as postgres` starts and ends it.
+
+    In memory where there is enough: what is synced outlives all that these tests do, a crash of the server above all,
+    there as well as on a disk.
+    """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="face-postgres-"))
-        self.data_dir = self._folder / "data"
+        self._folder, of_data = _new_folder(None), _new_folder(_memory())
+        self.data_dir = of_data / "data"
         self.log_file = self._folder / "log"
         # In a session of its own: Ctrl-C in a terminal reaches the process group.
         self._guardian = subprocess.Popen(
-            ["/bin/sh", "-c", GUARDIAN, str(self._folder)], stdin=subprocess.PIPE, start_new_session=True
+            ["/bin/sh", "-c", GUARDIAN, str(self._folder), str(of_data)], stdin=subprocess.PIPE, start_new_session=True
         )
         # Bound, never listening: nobody else is given the port, not even while the server is down.
         self._port_holder = socket.socket()
@@ -74,6 +82,7 @@ class Postgres:
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._binaries = _wheel() / INSTALLATION / "bin"
+        # PostgreSQL refuses to run as root.
         self._owner = pwd.getpwnam(UNPRIVILEGED_USER) if os.geteuid() == 0 else None
 
     def __enter__(self) -> Self:
@@ -111,13 +120,19 @@ class Postgres:
                 raise AssertionError(f"PostgreSQL did not start:\n{self.log_file.read_text()}")
             time.sleep(0.01)
 
-    def new_database(self) -> str:
-        """Create an empty database and return its URL."""
+    def new_database(self, like: str = "template0") -> str:
+        """Create a database, an empty one or one like another that nobody is connected to; return its URL."""
         name = f"test{next(self._numbers)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(like))
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)
         return self._url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Remove a database, with whoever is connected to it."""
+        name = sql.Identifier(url.rpartition("/")[2])
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def kill(self) -> None:
         """End all processes of the server at once, as a crash does; `start` then recovers the data."""
@@ -152,16 +167,15 @@ class Postgres:
         assert status == 0, f"PostgreSQL ended with {status}:\n{self.log_file.read_text()}"
 
     def close(self) -> None:
-        """Stop the server where it runs, and remove all that it wrote."""
+        """End the server where it runs, and remove all that it wrote."""
         try:
             if self._process is not None:
-                self.stop()
+                self.kill()  # what a shutdown takes its time to write is removed anyway
         finally:
-            if self._process is not None:
-                self.kill()
             self._port_holder.close()
             self._guardian.communicate()
         assert not self._folder.exists(), self._folder
+        assert not self.data_dir.parent.exists(), self.data_dir
 
     def _url(self, database: str) -> str:
         return f"postgresql://{SUPERUSER}:{self._password}@{HOST}:{self.port}/{database}"
@@ -171,7 +185,8 @@ class Postgres:
         password_file.write_text(self._password)
         if self._owner is not None:
             self._binaries = _copy_installation(self._folder / "wheel")
-            _give(self._folder, self._owner.pw_uid, self._owner.pw_gid)
+            for folder in (self._folder, self.data_dir.parent):
+                _give(folder, self._owner.pw_uid, self._owner.pw_gid)
         with self.log_file.open("ab") as log:
             initdb = self._popen(
                 "initdb",
@@ -209,6 +224,16 @@ class Postgres:
         except FileNotFoundError:
             return False
         return len(lines) >= 8 and (lines[0], lines[7].strip()) == (str(self._process.pid), "ready")
+
+
+def _new_folder(parent: Path | None) -> Path:
+    return Path(tempfile.mkdtemp(prefix="face-postgres-", dir=parent))
+
+
+def _memory() -> Path | None:
+    """Return where files are kept in memory, if there is room."""
+    is_roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    return MEMORY if is_roomy else None
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -80,7 +80,7 @@ def exchange(port: int, pieces: Iterable[bytes], end: End = "wait", quiet_s: flo
                     is_open = _receive(connection, received)
                 elif time.monotonic() >= deadline:
                     raise HangError(f"no end after {bytes(received)!r}")
-                elif _is_complete(bytes(received)):
+                elif is_complete(bytes(received)):
                     _shut(connection)
             was_reset = False
         except ConnectionError:
@@ -110,7 +110,8 @@ def parse_answers(data: bytes) -> tuple[tuple[Answer, ...], bytes]:
     return tuple(answers), data
 
 
-def _is_complete(data: bytes) -> bool:
+def is_complete(data: bytes) -> bool:
+    """Tell whether the data is one answer or more, the last one whole."""
     answers, rest = parse_answers(data)
     return bool(answers) and not rest
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+from support.raw_http import is_complete
+
 TICK_S = 0.2
 """Between two bytes of a caller."""
 
@@ -14,18 +16,13 @@ PATIENCE_S = 90.0
 
 
 class SlowCallers:
-    """One connection for each of `messages`: what is sent at once, and what is sent byte by byte, until it is closed.
+    """One connection for each of `messages`: what is sent at once, and what is sent byte by byte, until an answer."""
 
-    Args:
-        stubborn: whether they go on sending when they have been answered, until the server closes.
-    """
-
-    def __init__(self, port: int, messages: Sequence[tuple[bytes, bytes]], *, stubborn: bool = False) -> None:
+    def __init__(self, port: int, messages: Sequence[tuple[bytes, bytes]]) -> None:
         self.answers = [b""] * len(messages)
         self.lasted_s = [0.0] * len(messages)
         self._address = "127.0.0.1", port
         self._messages = messages
-        self._stubborn = stubborn
         self._connected = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -67,8 +64,7 @@ class SlowCallers:
             with suppress(BlockingIOError):
                 received = caller.recv(65_536)
                 self.answers[number] += received
-                if not received or not self._stubborn:
-                    return False
+                return bool(received) and not is_complete(self.answers[number])  # an answer may come in pieces
             with suppress(BlockingIOError):
                 caller.send(self._messages[number][1][tick : tick + 1])
         except ConnectionError:

@@ -1,9 +1,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from face_engine.evaluation.caveats import caveats_of, why_withheld
+from face_engine.evaluation.caveats import caveats_of
 from support.evaluation import results
 
 ORIGINS = {"origin": ["north", "south"] * 6}
@@ -55,18 +53,6 @@ def test_why_no_tolerance_is_recommended_is_told() -> None:
         "No tolerance is recommended for the wanted FMR of 0.01%, "
         "since it takes 30,000 non-mated pairs, and 594 were compared."
     ) in text(results(target_fmr=1e-4))
-
-
-@pytest.mark.parametrize(
-    ("options", "fmr", "reason"),
-    [
-        ({}, 0.001, "it takes 3,000 non-mated pairs, and 594 were compared"),
-        ({"photos_each": 1}, 0.1, "the set has no mated pair"),
-        ({}, 0.1, "at a tolerance of 0 more strangers match already"),
-    ],
-)
-def test_why_a_level_is_withheld(options: dict[str, Any], fmr: float, reason: str) -> None:
-    assert why_withheld(results(**options), fmr) == reason
 
 
 def test_intervals_of_few_persons_are_doubted() -> None:

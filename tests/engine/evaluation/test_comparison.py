@@ -19,6 +19,8 @@ from support import oracles
 from support.oracles import Pair, blocks
 
 COUNTS = st.integers(0, 60)
+# SciPy's p of 38 and 1,044 pairs is 0, where it is 8e-256.
+SCIPYS_ZERO = 1e-240
 
 NEAR, FAR = STEPS // 2, STEPS
 TOLERANCE = 0.6
@@ -98,6 +100,8 @@ ACCEPTING = scored(mated=[NEAR] * 100, non_mated=[NEAR] * 20 + [FAR] * 180)
 
 
 @given(COUNTS, COUNTS)
+@example(10, 1065)
+@example(1044, 38)
 def test_mcnemars_p_is_the_exact_sum(worse: int, better: int) -> None:
     assert mcnemar(worse, better) == pytest.approx(float(oracles.mcnemar(worse, better)), rel=1e-12)
 
@@ -108,7 +112,7 @@ def test_mcnemars_p_is_the_exact_sum(worse: int, better: int) -> None:
 @settings(max_examples=50)
 def test_mcnemars_p_is_scipys(worse: int, better: int) -> None:
     expected = binomtest(worse, worse + better).pvalue if worse + better else 1.0
-    assert mcnemar(worse, better) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+    assert mcnemar(worse, better) == pytest.approx(expected, rel=1e-9, abs=SCIPYS_ZERO)
     assert mcnemar(worse, better) == mcnemar(better, worse)
 
 
@@ -119,7 +123,7 @@ def test_mcnemars_p_is_scipys(worse: int, better: int) -> None:
 def test_mcnemars_p_of_a_million_pairs_is_right(worse: int, better: int) -> None:
     found = mcnemar(worse, better)
     assert math.isfinite(found)
-    assert found == pytest.approx(binomtest(worse, worse + better).pvalue, rel=1e-6, abs=1e-300)
+    assert found == pytest.approx(binomtest(worse, worse + better).pvalue, rel=1e-6, abs=SCIPYS_ZERO)
 
 
 @pytest.mark.parametrize(
@@ -392,7 +396,10 @@ def test_missing_and_damaged_files_are_told(tmp_path: Path, name: str, data: byt
         {"at_tolerance": {"tolerance": 1e999}},
         {"fnmr_at_fmr": [{"level": "1e-1", "supported": True}, level("1e-2", None)]},
         {"accuracy": {"folds": [{"fold": 9, "tolerance": 0.6}]}},
+        {"accuracy": {"folds": [{"fold": -5, "tolerance": 0.6}]}},
+        {"accuracy": {"folds": []}, "data_set": {"hash": "ab" * 32, "pairs": 300, "folds": 10**15}},
         {"accuracy": []},
+        {"data_set": {"hash": "ab" * 32, "pairs": "many", "folds": 0}},
         {"eer": 0.01},
         {"acquisition": {}},
     ],
@@ -408,3 +415,18 @@ def test_other_levels_of_fmr_are_told(tmp_path: Path) -> None:
     new = document(GOOD) | {"fnmr_at_fmr": [level("1e-1", 0.5)]}
     with pytest.raises(ReportError, match="damaged"):
         compare(report(tmp_path / "old", GOOD), report(tmp_path / "new", GOOD, new), 0.05)
+
+
+@pytest.mark.parametrize("wrong", [Pair(0, 1, True, 7, NEAR), Pair(0, 1, True, -7, NEAR)])
+def test_scores_of_a_fold_that_the_results_do_not_have_are_told(tmp_path: Path, wrong: Pair) -> None:
+    pairs = [wrong, *GOOD[1:]]
+    damaged = report(tmp_path / "damaged", pairs, in_folds(pairs, 0.6, 0.6))
+    with pytest.raises(ReportError, match="damaged"):
+        compare(damaged, damaged, 0.05)
+
+
+def test_scores_of_photos_that_are_not_listed_are_told(tmp_path: Path) -> None:
+    old, new = report(tmp_path / "old", GOOD), report(tmp_path / "new", REFUSING)
+    old.photos_path.write_text("identity\n0\n")
+    with pytest.raises(ReportError, match="damaged"):
+        compare(old, new, 0.05)

@@ -1,5 +1,6 @@
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from face_engine.evaluation.labels import NO_FOLD, LabelledSet, numbered
 from face_engine.evaluation.lfw import file_of
 from face_engine.evaluation.progress import silent
 from support.labelled import files_of, photo_files, rows, seeded, text_file, told
+from support.rights import without_rights
 
 
 @pytest.fixture
@@ -35,6 +37,16 @@ def problems_of(images: Path, **options: Any) -> list[str]:
     assert refusal.value.count == skipped.problems.count == len(refusal.value.listed)
     assert list(refusal.value.listed) == told(skipped.problems)
     return list(refusal.value.listed)
+
+
+@contextmanager
+def mode_of(path: Path, mode: int) -> Iterator[None]:
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.chmod(before)
 
 
 def every_pair(persons: Mapping[str, str]) -> set[tuple[frozenset[str], bool]]:
@@ -126,22 +138,18 @@ def test_names_that_are_not_utf8_are_problems(images: Path) -> None:
     "\n".join(problems).encode()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-def test_folders_of_somebody_else_are_problems(images: Path) -> None:
+def test_folders_of_somebody_else_are_problems(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo_files(images, ["anna/1.jpg", "ben/1.jpg", "ben/x/1.jpg"])
-    (images / "ben" / "x").chmod(0)
-    try:
-        (problem,) = problems_of(images)
-    finally:
-        (images / "ben" / "x").chmod(0o700)
+    for path in (images.parent, *images.parent.rglob("*")):
+        path.chmod(0o755)
+    (images.parent / "scratch").mkdir()
+    monkeypatch.chdir(images.parent)  # what is above it is open to its owner alone
+    with mode_of(images / "ben" / "x", 0), without_rights():
+        (problem,) = problems_of(Path("images"))
     assert problem.startswith("ben/: ")
     assert problem.endswith("cannot be read: Permission denied")
-    images.chmod(0)
-    try:
-        with pytest.raises(DataSetError, match="Permission denied"):
-            opened(images)
-    finally:
-        images.chmod(0o700)
+    with mode_of(images, 0), without_rights(), pytest.raises(DataSetError, match="Permission denied"):
+        opened(Path("images"))
 
 
 def test_a_photo_counts_once_and_none_that_two_persons_share(images: Path) -> None:
@@ -324,6 +332,14 @@ def test_labels_beside_lfws_pairs_tell_subgroups(images: Path, pairs: Path) -> N
     labelled = opened(images, pairs=pairs, labels=labels)
     assert labelled.subgroups["initial"] == [photo.file[0] for photo in labelled.photos]
     assert files_of(labelled) == files_of(opened(images, pairs=pairs))
+
+
+def test_persons_in_several_folds_are_noted(images: Path, pairs: Path) -> None:
+    assert opened(images, pairs=pairs).problems.notes == []
+    write_lfw(images, {"a": 2, "b": 3, "c": 2, "d": 2})
+    shared = text_file(images / "shared.txt", "3\t1", "a 1 2", "a 1 b 1", "b 2 3", "b 2 c 1", "d 1 2", "d 1 c 2")
+    (note,) = opened(images, pairs=shared).problems.notes
+    assert str(note) == "shared.txt: 2 persons are in several folds, so accuracy's standard error is a little small"
 
 
 # LFW's unrestricted protocol.

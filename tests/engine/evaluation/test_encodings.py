@@ -1,3 +1,5 @@
+import hashlib
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -278,6 +280,28 @@ def test_a_damaged_shard_is_encoded_again(root: Path, store: ShardStore, damage:
     assert len(shards(store)) == 2
     assert_equal(encoded(analyser, root, photos, ShardStore(store.folder)), whole, exactly=False)
     assert len(analyser.analysed) == SHARD_PHOTOS
+
+
+@pytest.mark.parametrize("damage", ["garbage", "no npz", "other arrays", "short templates"])
+def test_what_is_named_as_a_shard_and_is_none_is_removed(root: Path, store: ShardStore, damage: str) -> None:
+    analyser, photos = planted(root, 3)
+    whole = encoded(analyser, root, photos, store)
+    (path,) = shards(store)
+    stream = io.BytesIO()
+    if damage == "garbage":
+        stream.write(b"garbage")
+    elif damage == "no npz":
+        np.save(stream, np.zeros(3))
+    elif damage == "other arrays":
+        np.savez(stream, sha256=np.array(["x"]))
+    else:
+        with np.load(path) as arrays:
+            np.savez(stream, **{name: arrays[name][:, :3] if name == "vector" else arrays[name] for name in arrays})
+    path.unlink()
+    named_by_its_content = path.with_stem(hashlib.sha256(stream.getvalue()).hexdigest())
+    named_by_its_content.write_bytes(stream.getvalue())
+    assert_equal(encoded(analyser, root, photos, ShardStore(store.folder)), whole, exactly=False)
+    assert not named_by_its_content.exists()
 
 
 def test_a_bit_that_flips_anywhere_is_noticed(root: Path, store: ShardStore) -> None:

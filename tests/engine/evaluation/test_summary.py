@@ -1,8 +1,9 @@
 import json
+from typing import Any
 
 import pytest
 
-from face_engine.evaluation.summary import headline, percent, table
+from face_engine.evaluation.summary import headline, percent, table, why_withheld
 from support.evaluation import NAMES, results
 
 
@@ -55,7 +56,19 @@ def test_the_table_is_whole_whatever_is_missing(options: dict[str, object]) -> N
     lines = table(document, "report")
     assert lines[-1] == "Report: report/report.html"
     assert sum("FNMR at FMR" in line for line in lines) == 6
-    assert any("withheld: it takes 3,000,000 non-mated pairs" in line for line in lines)
+    assert any(f"withheld: {why_withheld(document, 1e-6)}" in line for line in lines)
     assert ("EER" in "\n".join(lines)) == (told["eer"] is not None)
     assert any("2 problems in the set skipped" in line for line in lines) == ("problems" in options)
     assert not any("None" in line or "nan" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "fmr", "reason"),
+    [
+        ({}, 0.001, "it takes 3,000 non-mated pairs, and 594 were compared"),
+        ({"photos_each": 1}, 0.1, "the set has no mated pair"),
+        ({}, 0.1, "at a tolerance of 0 more strangers match already"),
+    ],
+)
+def test_why_a_level_is_withheld(options: dict[str, Any], fmr: float, reason: str) -> None:
+    assert why_withheld(results(**options), fmr) == reason

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from face_engine.calibration import RULE_OF_THREE
-from face_engine.evaluation.intervals import is_supported
-from face_engine.evaluation.summary import interval, percent
+from face_engine.evaluation.summary import interval, percent, why_withheld
 
 FEW_PERSONS = 50
 """With fewer, drawing the persons anew tells too little of what other persons would have done."""
@@ -29,16 +27,6 @@ def caveats_of(results: Mapping[str, Any]) -> list[str]:
         *_not_compared(results),
         *_problems(results),
     ]
-
-
-def why_withheld(results: Mapping[str, Any], fmr: float) -> str:
-    """Return why FNMR and tolerance are not told for an FMR."""
-    pairs = results["at_tolerance"]["fmr"]["of"]
-    if not results["at_tolerance"]["fnmr"]["of"]:
-        return "the set has no mated pair"
-    if not is_supported(fmr, pairs):
-        return f"it takes {RULE_OF_THREE / fmr:,.0f} non-mated pairs, and {pairs:,} were compared"
-    return "at a tolerance of 0 more strangers match already"
 
 
 def _missing_pairs(results: Mapping[str, Any]) -> Iterator[str]:

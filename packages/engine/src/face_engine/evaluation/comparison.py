@@ -79,20 +79,61 @@ def compare(old: Report, new: Report, alpha: float) -> dict[str, Any]:
     Raises:
         ReportError: a report cannot be read, or the two are not of the same pairs.
     """
+    try:
+        return _compared(old, new, alpha)
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        raise ReportError(f"a report is damaged: {error!r}") from error
+
+
+def mcnemar(worse: int, better: int) -> float:
+    """Return the exact two-sided p: how probable so unequal a split is, or a more unequal one, if halves are expected.
+
+    1 where no pair changed.
+    """
+    changed = worse + better
+    if worse == better:
+        return 1.0
+    fewer = min(worse, better)
+    # Logarithms of the binomial coefficients, each from the one before: n! itself would not fit.
+    count = np.arange(1, fewer + 1)
+    logarithms = np.concatenate([[0.0], np.cumsum(np.log((changed - count + 1) / count))]) - changed * math.log(2)
+    largest = logarithms.max()
+    return float(min(1.0, 2 * math.exp(largest) * np.exp(logarithms - largest).sum()))
+
+
+def not_worse_or_not_better(differences: Replicates) -> float:
+    """Return twice the share of the draws in which a difference is gone, or has the other sign; at most 1.
+
+    Args:
+        differences: (REPLICATES,) pairs that got worse less those that got better.
+    """
+    gone = min((differences <= 0).sum(), (differences >= 0).sum())
+    return float(min(1.0, 2 * (gone + 1) / (len(differences) + 1)))
+
+
+def holm(values: list[float]) -> list[float]:
+    """Return each p multiplied by Holm's correction: below alpha where it is beyond chance among all of them."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    corrected = [0.0] * len(values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, values[index] * (len(values) - rank)))
+        corrected[index] = largest
+    return corrected
+
+
+def _compared(old: Report, new: Report, alpha: float) -> dict[str, Any]:
     results = old.read_results(), new.read_results()
     manifests = old.read_manifest(), new.read_manifest()
-    try:
-        for one, report in zip(results, (old, new), strict=True):
-            if one["schema"] != SCHEMA:
-                raise ReportError(f"{report.results_path}: its schema is {one['schema']}, not {SCHEMA}")
-        hashes = [one["data_set"]["hash"] for one in results]
-        if hashes[0] != hashes[1]:
-            raise ReportError("the reports are not of the same pairs: their data sets differ")
-        tests = _tests(*results)
-        changes = _changes(results, manifests)
-        pairs = int(results[0]["data_set"]["pairs"])
-    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
-        raise ReportError(f"a report is damaged: {error!r}") from error
+    for one, report in zip(results, (old, new), strict=True):
+        if one["schema"] != SCHEMA:
+            raise ReportError(f"{report.results_path}: its schema is {one['schema']}, not {SCHEMA}")
+    hashes = [one["data_set"]["hash"] for one in results]
+    if hashes[0] != hashes[1]:
+        raise ReportError("the reports are not of the same pairs: their data sets differ")
+    tests = _tests(*results)
+    changes = _changes(results, manifests)
+    pairs = int(results[0]["data_set"]["pairs"])
     bootstrap = IdentityBootstrap(old.read_identities(), SEED)
     drawn = np.zeros((2 * len(tests), REPLICATES))
     curves = CurveReplicates(bootstrap), CurveReplicates(bootstrap)
@@ -140,43 +181,6 @@ def compare(old: Report, new: Report, alpha: float) -> dict[str, Any]:
         "regression": bool(worse),
         "conclusion": conclusion,
     }
-
-
-def mcnemar(worse: int, better: int) -> float:
-    """Return the exact two-sided p: how probable so unequal a split is, or a more unequal one, if halves are expected.
-
-    1 where no pair changed.
-    """
-    changed = worse + better
-    if worse == better:
-        return 1.0
-    fewer = min(worse, better)
-    # Logarithms of the binomial coefficients, each from the one before: n! itself would not fit.
-    count = np.arange(1, fewer + 1)
-    logarithms = np.concatenate([[0.0], np.cumsum(np.log((changed - count + 1) / count))]) - changed * math.log(2)
-    largest = logarithms.max()
-    return float(min(1.0, 2 * math.exp(largest) * np.exp(logarithms - largest).sum()))
-
-
-def not_worse_or_not_better(differences: Replicates) -> float:
-    """Return twice the share of the draws in which a difference is gone, or has the other sign; at most 1.
-
-    Args:
-        differences: (REPLICATES,) pairs that got worse less those that got better.
-    """
-    gone = min((differences <= 0).sum(), (differences >= 0).sum())
-    return float(min(1.0, 2 * (gone + 1) / (len(differences) + 1)))
-
-
-def holm(values: list[float]) -> list[float]:
-    """Return each p multiplied by Holm's correction: below alpha where it is beyond chance among all of them."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    corrected = [0.0] * len(values)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, values[index] * (len(values) - rank)))
-        corrected[index] = largest
-    return corrected
 
 
 def _tests(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[_Test]:

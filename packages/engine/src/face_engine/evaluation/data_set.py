@@ -162,6 +162,10 @@ def _listed(
     if options.people is not None and options.protocol != "unrestricted":
         raise DataSetError("people go with the unrestricted protocol")
     folds = header.folds if header is not None and header.folds > 1 else 0
+    if folds and (shared := _in_several_folds(pairs, identities)):
+        problems.note(
+            pairs_file.name, f"{shared:,} persons are in several folds, so accuracy's standard error is a little small"
+        )
     training: PairSource | None = None
     if options.protocol == "unrestricted":
         if not folds:
@@ -172,6 +176,17 @@ def _listed(
         source, folds = DealtPairs(pairs, identities, _dealt(int(identities.max(initial=-1)) + 1, options.seed)), FOLDS
     subgroups = _by_photo(table.subgroups if table else {}, photos)
     return LabelledSet(photos, identities, subgroups, source, folds, problems, form, training)
+
+
+def _in_several_folds(pairs: PairSource, identities: npt.NDArray[np.int32]) -> int:
+    """Return how many persons have pairs in more than one fold: LFW's View 2 has none."""
+    lowest = np.full(int(identities.max(initial=-1)) + 1, np.iinfo(np.int16).max, np.int16)
+    highest = np.zeros_like(lowest)
+    for block in pairs.blocks():
+        for photos in (block["reference"], block["probe"]):
+            np.minimum.at(lowest, identities[photos], block["fold"])
+            np.maximum.at(highest, identities[photos], block["fold"])
+    return int((lowest < highest).sum())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

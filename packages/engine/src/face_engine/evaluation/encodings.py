@@ -97,10 +97,13 @@ class ShardStore:
         seconds = 0.0
         for path in self.folder.glob(f"{'?' * 64}.npz"):
             data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != path.stem:
+            try:
+                if hashlib.sha256(data).hexdigest() != path.stem:
+                    raise ValueError("it was not written to its end, or changed since")
+                of_shard, its_seconds = _unpacked(data)
+            except Exception:  # noqa: BLE001 - numpy's parser of the header raises whatever it may
                 path.unlink()
                 continue
-            of_shard, its_seconds = _unpacked(data)
             records |= {record.sha256: record for record in of_shard}
             seconds += its_seconds
         return records, seconds
@@ -227,15 +230,19 @@ def _packed(records: Sequence[_Record], seconds: float) -> bytes:
 def _unpacked(data: bytes) -> tuple[list[_Record], float]:
     with np.load(io.BytesIO(data), allow_pickle=False) as shard:
         arrays = {name: shard[name] for name in shard.files}
+    count = len(arrays["sha256"])
+    vectors = arrays["vector"].reshape(count, TEMPLATE_SIZE)
+    boxes = arrays["box"].reshape(count, 4)
+    timings_ms = arrays["timings_ms"].reshape(count, len(STAGES))
     records = [
         _Record(
             sha256=str(arrays["sha256"][index]),
             outcome=str(arrays["outcome"][index]),
             enrollment=str(arrays["enrollment"][index]),
-            vector=arrays["vector"][index] if arrays["has_vector"][index] else None,
-            box=tuple(arrays["box"][index].tolist()),
-            timings_ms=tuple(arrays["timings_ms"][index].tolist()),
+            vector=vectors[index] if arrays["has_vector"][index] else None,
+            box=tuple(boxes[index].tolist()),
+            timings_ms=tuple(timings_ms[index].tolist()),
         )
-        for index in range(len(arrays["sha256"]))
+        for index in range(count)
     ]
     return records, float(arrays["seconds"])

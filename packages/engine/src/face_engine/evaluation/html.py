@@ -15,9 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from face_engine.evaluation import figures
-from face_engine.evaluation.caveats import caveats_of, why_withheld
+from face_engine.evaluation.caveats import caveats_of
 from face_engine.evaluation.photos_shown import data_uri
-from face_engine.evaluation.summary import interval, percent
+from face_engine.evaluation.summary import interval, percent, why_withheld
 
 CURVES = (
     (

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from face_engine.calibration import RULE_OF_THREE
+from face_engine.evaluation.intervals import is_supported
+
 VERDICTS = {"worse": "worse", "better": "better", "none": "no difference beyond chance"}
 
 
@@ -56,7 +59,7 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
     ]
     if eer is not None:
         lines.append(line("EER", f"{percent(eer['value']):<11}{interval(eer):<22}at {eer['tolerance']:.4f}"))
-    lines += [line(f"FNMR at FMR {one['level']}", _at_fmr(one)) for one in results["fnmr_at_fmr"]]
+    lines += [line(f"FNMR at FMR {one['level']}", _at_fmr(results, one)) for one in results["fnmr_at_fmr"]]
     if accuracy is not None:
         lines.append(
             line(
@@ -81,10 +84,8 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
             + (f" ({tolerance['low']:.3f} to {tolerance['high']:.3f})" if tolerance["low"] is not None else "")
         )
     else:
-        lines.append(
-            f"For an FMR of {recommended['fmr']:g} no tolerance can be told: that takes {3 / recommended['fmr']:,.0f} "
-            "non-mated pairs"
-        )
+        why = why_withheld(results, recommended["fmr"])
+        lines.append(f"For an FMR of {recommended['fmr']:g} no tolerance can be told: {why}")
     if timing["images_per_second"] is not None:
         total = timing["stages_ms"]["total"]
         lines.append(
@@ -117,6 +118,16 @@ def comparison_table(comparison: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def why_withheld(results: Mapping[str, Any], fmr: float) -> str:
+    """Return why FNMR and tolerance are not told for an FMR."""
+    pairs = results["at_tolerance"]["fmr"]["of"]
+    if not results["at_tolerance"]["fnmr"]["of"]:
+        return "the set has no mated pair"
+    if not is_supported(fmr, pairs):
+        return f"it takes {RULE_OF_THREE / fmr:,.0f} non-mated pairs, and {pairs:,} were compared"
+    return "at a tolerance of 0 more strangers match already"
+
+
 def percent(rate: float | None) -> str:
     """Return a rate as a percentage with three digits that matter."""
     if rate is None:
@@ -137,9 +148,9 @@ def interval(estimate: Mapping[str, Any]) -> str:
     return "" if estimate["low"] is None else f"{percent(estimate['low'])} to {percent(estimate['high'])}"
 
 
-def _at_fmr(one: Mapping[str, Any]) -> str:
+def _at_fmr(results: Mapping[str, Any], one: Mapping[str, Any]) -> str:
     if not one["supported"]:
-        return f"withheld: it takes {3 / one['fmr']:,.0f} non-mated pairs"
+        return f"withheld: {why_withheld(results, one['fmr'])}"
     return proportion(one["fnmr"]) + f", tolerance {one['tolerance']['value']:.4f}"
 
 
