@@ -20,7 +20,7 @@ from support.photos import jpeg, portrait
 CONFIG = EngineConfig("reference", "cpu", exact_upsample=0, max_pixels=25_000_000, threads=1)
 PHOTO = jpeg(portrait("obama.jpg"))
 NO_PHOTO_OF_ANYBODY = jpeg(np.zeros((24, 24, 3), np.uint8))
-SLOW_PHOTO = jpeg(portrait("obama.jpg", height=900))  # takes seconds, so that a worker can die at it
+SLOW_PHOTO = jpeg(portrait("obama.jpg", height=600))  # takes two seconds, so that a worker can die at it
 
 
 def run_with_pool(
@@ -149,7 +149,7 @@ def test_a_caller_who_leaves_a_worker_does_not_take_it_along() -> None:
 
 def test_above_the_limit_of_the_line_a_photo_is_refused_at_once() -> None:
     async def scenario(pool: InferencePool) -> None:
-        analyses = [asyncio.ensure_future(pool.analyse(SLOW_PHOTO)) for _ in range(3)]
+        analyses = [asyncio.ensure_future(pool.analyse(PHOTO)) for _ in range(3)]
         await asyncio.sleep(0)
         assert pool.waiting == 2
         with pytest.raises(BusyError, match="overloaded"):
@@ -165,8 +165,8 @@ def test_above_the_limit_of_the_line_a_photo_is_refused_at_once() -> None:
 
 def test_who_leaves_the_line_makes_room() -> None:
     async def scenario(pool: InferencePool) -> None:
-        first = asyncio.ensure_future(pool.analyse(SLOW_PHOTO))
-        second = asyncio.ensure_future(pool.analyse(SLOW_PHOTO))
+        first = asyncio.ensure_future(pool.analyse(PHOTO))
+        second = asyncio.ensure_future(pool.analyse(PHOTO))
         await asyncio.sleep(0)
         with pytest.raises(BusyError):
             pool.check_room()

@@ -191,7 +191,7 @@ class Postgres:
             initdb = self._popen(
                 "initdb",
                 *("-D", str(self.data_dir), "-U", SUPERUSER, "--pwfile", str(password_file)),
-                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", "--set=scram_iterations=1"),
                 log=log,
             )
             try:

@@ -1,9 +1,10 @@
 """Enrollments made for tests of the store, and a look behind it."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from face_api.store import Caller, Enrolled, Enrollment, Profile, Store
 from face_engine.images import encode_png
@@ -50,7 +51,11 @@ def references_of(store: Store, company: str, user: str) -> tuple[Template, ...]
 
 def rows(store: Store, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
     """Run one statement, past the store, in a transaction on a connection of its own; return the rows, if any."""
-    engine = create_engine(store.database._engine.url, poolclass=NullPool)
-    with engine.begin() as connection:
+    with _engine(store.database._engine.url).begin() as connection:
         result = connection.execute(text(sql), parameters)
         return [tuple(row) for row in result] if result.returns_rows else []
+
+
+@cache
+def _engine(url: URL) -> Engine:
+    return create_engine(url, poolclass=NullPool)
