@@ -27,6 +27,7 @@ from face_engine.images import decode
 from face_engine.search import Scope
 from face_engine.types import Analysis
 from support.fakes import FakeAnalyser, face
+from support.made import begin_sqlite
 from support.store import enroll as put
 from support.store import references_of, rows
 
@@ -60,6 +61,7 @@ def analyser() -> FakeAnalyser:
 
 @pytest.fixture
 def client(tmp_path: Path, analyser: FakeAnalyser) -> Iterator[TestClient]:
+    begin_sqlite(tmp_path)
     with TestClient(create_app(Settings(data_dir=tmp_path), analyser), base_url=LOCAL) as client:
         yield client
 

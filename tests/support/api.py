@@ -21,7 +21,6 @@ from face_api.routes.v1 import Endpoint, v1_endpoints
 from face_api.settings import Settings
 from face_api.store import Caller, Store, open_configured
 from face_api.store.database import DATABASE_NAME
-from face_api.store.store import KEY_FILE_NAME
 from face_engine.search import Scope
 from face_engine.types import Analysis, Quality
 from support.documented import Documented
@@ -83,7 +82,7 @@ class Held(Planted):
 def app_of(data_dir: Path, analyser: Analyser | None = None, **settings: Any) -> Starlette:
     """Return the application, which takes small photos at the contract's endpoints, too."""
     if not (data_dir / DATABASE_NAME).exists() and not {"database_url", "keys", "key_file"} & settings.keys():
-        begin_sqlite(data_dir, data_dir / KEY_FILE_NAME)
+        begin_sqlite(data_dir)
     return create_app(Settings(data_dir=data_dir, min_image_bytes=0, **settings), analyser or Planted())
 
 

@@ -13,9 +13,9 @@ from face_api.store.store import KEY_FILE_NAME
 from support.postgres import Postgres
 
 
-def begin_sqlite(data_dir: Path, key_file: Path) -> None:
+def begin_sqlite(data_dir: Path, key_file: Path | None = None) -> None:
     """Put an empty SQLite store and its key where a service finds them."""
-    _copy(_sqlite() / KEY_FILE_NAME, key_file)
+    _copy(_sqlite() / KEY_FILE_NAME, key_file or data_dir / KEY_FILE_NAME)
     _copy(_sqlite() / DATABASE_NAME, data_dir / DATABASE_NAME)
 
 

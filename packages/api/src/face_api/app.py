@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from anyio import create_task_group
 from starlette.applications import Starlette
@@ -88,7 +89,7 @@ def create_app(settings: Settings, analyser: Analyser | None = None, decision: D
             *spec_routes(door, enrollment, analysis, PhotoLimits.of_contract(settings)),
             *routes_of(v1, door),
             *health_routes(settings, store, analyser, metrics, door),
-            *docs_routes(openapi_document(v1, settings)),
+            *docs_routes(partial(openapi_document, v1, settings)),
         ],
         middleware=[Middleware(RequestMiddleware, metrics=metrics)],
         exception_handlers={HTTPException: _http_error},

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -41,16 +42,24 @@ _POLICY = {
 }
 
 
-def docs_routes(document: Mapping[str, Any]) -> list[Route]:
-    """Return the routes of the document and of its page. They need no key: nothing there is secret."""
-    content = json.dumps(document, ensure_ascii=False, indent=1).encode()
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+def docs_routes(document: Callable[[], Mapping[str, Any]]) -> list[Route]:
+    """Return the routes of the document and of its page. They need no key: nothing there is secret.
+
+    Args:
+        document: makes it when it is first asked for: that takes as long as all else that a start does.
+    """
     assets = files("swagger_ui") / "static"
 
-    async def openapi(request: Request) -> Response:
+    @cache
+    def content() -> tuple[bytes, str]:
+        made = json.dumps(document(), ensure_ascii=False, indent=1).encode()
+        return made, f'"{hashlib.sha256(made).hexdigest()[:32]}"'
+
+    def openapi(request: Request) -> Response:  # not async: Starlette has a thread run it
+        made, tag = content()
         if is_known(request, tag):
             return Response(status_code=304, headers={"ETag": tag})
-        return Response(content, media_type="application/json", headers={"ETag": tag, "Cache-Control": "no-cache"})
+        return Response(made, media_type="application/json", headers={"ETag": tag, "Cache-Control": "no-cache"})
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(_PAGE, headers=_POLICY)
