@@ -72,3 +72,13 @@ def test_the_table_is_whole_whatever_is_missing(options: dict[str, object]) -> N
 )
 def test_why_a_level_is_withheld(options: dict[str, Any], fmr: float, reason: str) -> None:
     assert why_withheld(results(**options), fmr) == reason
+
+
+@pytest.mark.parametrize(
+    ("notes", "line"),
+    [([], None), (["a.txt: one"], "a.txt: one"), (["a: x", "b: y", "c: z"], "a: x; and 2 more notes in results.json")],
+)
+def test_the_first_note_is_shown(notes: list[str], line: str | None) -> None:
+    document = results()
+    document["data_set"]["notes"] = notes
+    assert table(document, "report")[2] == (line or "")

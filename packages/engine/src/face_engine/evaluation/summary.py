@@ -48,7 +48,8 @@ def table(results: Mapping[str, Any], report: str) -> list[str]:
         problems = "1 problem" if data["problems"] == 1 else f"{data['problems']:,} problems"
         lines.append(f"{problems} in the set skipped; results.json lists them")
     if data["notes"]:
-        lines.append(f"{data['notes'][0]}; such notes in results.json: {len(data['notes']):,}")
+        more = len(data["notes"]) - 1
+        lines.append(data["notes"][0] + (f"; and {more:,} more notes in results.json" if more else ""))
     lines += [
         "",
         line("figure", "value      95 % interval         count"),
