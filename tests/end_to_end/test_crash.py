@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from support.command import face_api
-from support.crash import survive_crashes
+from support.crash import ROUNDS, survive_crashes
 from support.postgres import Postgres
 
-ROUNDS, POSTGRES_ROUNDS = 12, 4
+POSTGRES_ROUNDS = 4
 
 
 def test_nothing_acknowledged_is_lost_when_the_server_is_killed(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from support.photos import MAX_BAND, MIN_BAND
 from support.server import LIGHT, running_server
 from support.soak import SETTINGS, Photo, soak
 
-ANALYSES = 2_000
+ANALYSES = 3_000
 SIZES = range(MIN_BAND, MAX_BAND, 10_000)
 """Bytes."""
 
