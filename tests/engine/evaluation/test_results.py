@@ -86,6 +86,18 @@ def test_a_level_is_withheld_where_the_pairs_cannot_tell_it() -> None:
             assert one["fnmr"] is one["tolerance"] is one["fmr_there"] is None
 
 
+def test_intervals_reach_as_far_as_the_draws_of_persons(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends(document: dict[str, Any]) -> list[tuple[float, float]]:
+        at, (level, *_) = document["at_tolerance"], document["fnmr_at_fmr"]
+        figures = [document["eer"], at["fmr"], at["fnmr"], level["fnmr"], level["fmr_there"], level["tolerance"]]
+        return [(one["low"], one["high"]) for one in figures]
+
+    assert (0.0, 1.0) not in ends(results())
+    monkeypatch.setattr("face_engine.evaluation.results.percentiles", lambda _draws: (0.0, 1.0))
+    # Documents are made once: of these options nobody else asks for one.
+    assert set(ends(results(target_fmr=0.0123))) == {(0.0, 1.0)}
+
+
 def test_the_same_set_gives_the_same_document() -> None:
     one, other = results(subgroups=SUBGROUPS), results(subgroups=SUBGROUPS)
     assert json.dumps(one) == json.dumps(other)
