@@ -14,7 +14,7 @@ from support.server import LIGHT, Server, launch
 
 ROUNDS = 20
 CALLERS = 6
-LOAD_S = 0.8
+LOAD_S = 1.2
 START_S = 2.0
 EARLY_SHARE = 0.15
 BACKENDS_TIMEOUT_S = 30.0
