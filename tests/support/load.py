@@ -110,6 +110,21 @@ class Ledger:
         self.owners[name] = number
         return name
 
+    def begun_since(self, since: float) -> list[Attempt]:
+        """Return the attempts that began at that time (`time.monotonic()`) or later."""
+        return [attempt for attempt in self.attempts[:] if attempt.started >= since]
+
+    def wait_until(self, is_enough: Callable[[Sequence[Attempt]], bool], since: float, within: float = 60.0) -> None:
+        """Wait until what began since then is enough: how much a machine does in a time is not for a test to know.
+
+        Args:
+            within: seconds from now, after which it is a failure.
+        """
+        deadline = time.monotonic() + within
+        while not is_enough(self.begun_since(since)):
+            assert time.monotonic() < deadline, f"not within {within} s: {self.begun_since(since)[-10:]}"
+            time.sleep(0.01)
+
     def somebody(self, choice: random.Random) -> tuple[str, str] | None:
         """Return a user, anybody's, whose enrollment was acknowledged."""
         return choice.choice(self._acknowledged) if self._acknowledged else None
