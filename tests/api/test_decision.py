@@ -1,16 +1,22 @@
 import json
+import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from face_api.cli.serve import tell_tolerance
 from face_api.services.decision import Decision
 from face_api.settings import Settings, SettingsError
+from face_api.store import Applied
 from face_engine.calibration import Calibration, published
 from face_engine.errors import CalibrationError
-from support.api import ENROLLMENTS, TAMY, TAMY_AGAIN, VERIFICATIONS, app_of, enroll, send, served
+from support.api import ENROLLMENTS, TAMY, TAMY_AGAIN, VERIFICATIONS, app_of, enroll, opened, send, served
 from support.command import face_api
 from support.fakes import ENCODER_ID
+from support.made import begin_sqlite
+from support.store import CALLER, rows
 
 DEFAULT_ENCODER = "dlib-resnet-v1:55533b28a958/5pt-150px-pad0.25/diagonal4/float32"
 
@@ -33,7 +39,7 @@ def calibration_file(folder: Path, tolerance: float | None = 0.45, encoder_id: s
 
 
 @pytest.mark.parametrize(
-    ("given", "recommended", "tolerance", "source"),
+    ("given", "recommended", "tolerance", "origin"),
     [
         ({}, 0.45, 0.45, "FILE, for an FMR of 0.05 by 100,000 comparisons"),
         ({"tolerance": 0.7}, 0.45, 0.7, "FACE_API_TOLERANCE"),
@@ -42,16 +48,16 @@ def calibration_file(folder: Path, tolerance: float | None = 0.45, encoder_id: s
     ],
 )
 def test_what_was_set_wins_over_what_is_recommended(
-    tmp_path: Path, given: dict[str, Any], recommended: float | None, tolerance: float, source: str
+    tmp_path: Path, given: dict[str, Any], recommended: float | None, tolerance: float, origin: str
 ) -> None:
     path = calibration_file(tmp_path, recommended)
     decision = Decision.from_settings(Settings(calibration_file=path, **given))
-    assert (decision.tolerance, decision.source.replace(str(path), "FILE")) == (tolerance, source)
+    assert (decision.tolerance, decision.origin.replace(str(path), "FILE")) == (tolerance, origin)
 
 
 def test_without_a_file_the_published_rates_are_told() -> None:
     decision = Decision.from_settings(Settings())
-    assert (decision.tolerance, decision.source) == (0.6, "the default")
+    assert (decision.tolerance, decision.origin) == (0.6, "the default")
     assert decision.calibration(DEFAULT_ENCODER) == published(DEFAULT_ENCODER) is not None
     assert decision.calibration("fake/1") is None
     decision.check("whatever")
@@ -88,3 +94,47 @@ def test_what_is_no_calibration_stops_the_start(tmp_path: Path) -> None:
     face_api("serve", "--port", "0", "--data-dir", tmp_path / "data", calibration_file=path).expect_refusal(
         "calibration.json: is no calibration file of this version: its schema is not face-engine-calibration/1"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "made_by", "told"),
+    [
+        ({}, ENCODER_ID, ["the tolerance is 0.52, from what key applied at 2026-03-01 12:00 UTC"]),
+        (
+            {},
+            "other/1",
+            [
+                "the tolerance 0.52, which was applied, is not used: it is for the encoder other/1, "
+                "and this service has fake/1",
+                "the tolerance is 0.6, from the default",
+            ],
+        ),
+        (
+            {"tolerance": 0.7},
+            ENCODER_ID,
+            [
+                "the tolerance 0.52, which was applied, is not used: FACE_API_TOLERANCE outranks it",
+                "the tolerance is 0.7, from FACE_API_TOLERANCE",
+            ],
+        ),
+    ],
+)
+def test_a_start_tells_which_tolerance_holds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, given: dict[str, Any], made_by: str, told: list[str]
+) -> None:
+    begin_sqlite(tmp_path)
+    caplog.set_level(logging.INFO, "face_api.cli.serve")
+    decision = Decision.from_settings(Settings(**given))
+    with opened(tmp_path) as store:
+        tell_tolerance(store, decision, ENCODER_ID)
+        assert caplog.messages[-1].startswith(f"the tolerance is {decision.tolerance:g}, from ")
+        at = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+        store.decisions.apply(CALLER, Applied(0.52, made_by, "", None, at, "key"), decision.tolerance)
+        caplog.clear()
+        tell_tolerance(store, decision, ENCODER_ID)
+        assert caplog.messages == told
+        assert [record.levelname for record in caplog.records][:-1] == ["WARNING"] * (len(told) - 1)
+        rows(store, "UPDATE applied_decisions SET token = 'another'")
+        caplog.clear()
+        tell_tolerance(store, decision, ENCODER_ID)
+        assert caplog.messages == []  # the store's opening told it

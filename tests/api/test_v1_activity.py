@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,12 +20,13 @@ from support.api import (
     Json,
     check_problem,
     enroll,
+    new_key,
     post,
     send,
     served,
 )
 
-EVENTS, STATS = "/v1/events", "/v1/stats"
+EVENTS, STATS, COMPANIES = "/v1/events", "/v1/stats", "/v1/stats/companies"
 BOTH = [EVENTS, STATS]
 SEOUL = timezone(timedelta(hours=9))
 
@@ -262,6 +264,69 @@ def test_there_are_not_too_many_buckets(still: TestClient) -> None:
     assert ask(2000 * 60, 60).status_code == 200
     check_query_problem(ask(2000 * 60 + 1, 60), "bucket_s")
     assert ask(2000 * 60 + 1, 61).status_code == 200
+
+
+@pytest.mark.parametrize("bucket_s", [None, 60])
+def test_all_can_be_one_bucket(busy: TestClient, bucket_s: int | None) -> None:
+    until = moment(busy, 6)
+    since = until - timedelta(days=3000)
+    query = {"since": since.isoformat(), "until": until.isoformat(), "whole": "true"}
+    query |= {} if bucket_s is None else {"bucket_s": str(bucket_s)}
+    stats = get(busy, STATS, **query)
+    assert stats["bucket_s"] is None
+    told = [(bucket["operation"], bucket["outcomes"]) for bucket in stats["buckets"]]
+    assert told == [("analyse", {"compared": 1, "no_face": 1}), ("enroll", {"enrolled": 2, "no_face": 1})]
+    assert {datetime.fromisoformat(bucket["start"]) for bucket in stats["buckets"]} == {since}
+
+
+# By company.
+
+
+def test_events_are_added_up_by_company(busy: TestClient) -> None:
+    stats = get(busy, COMPANIES)
+    assert datetime.fromisoformat(stats["until"]) - datetime.fromisoformat(stats["since"]) == timedelta(days=1)
+    assert not stats["more"]
+    told = [[item[name] for name in ("company", "operation", "outcomes")] for item in stats["items"]]
+    assert told == [
+        ["withmind", "analyse", {"compared": 1, "no_face": 1, "user_unregistered": 1}],
+        ["withmind", "enroll", {"enrolled": 1, "no_face": 1}],
+        ["other", "enroll", {"enrolled": 1}],
+    ]
+    assert (stats["items"][0]["matches"], stats["items"][0]["dismatches"]) == (1, 2)
+    assert stats["items"][2]["latency"]["total"]["count"] == 1
+
+
+def test_companies_can_be_compared_in_one_operation_and_a_stretch_of_time(busy: TestClient) -> None:
+    third = moment(busy, 3).isoformat()
+    items = get(busy, COMPANIES, operation="enroll", since=third)["items"]
+    assert {item["company"]: item["outcomes"] for item in items} == {
+        "withmind": {"no_face": 1},
+        "other": {"enrolled": 1},
+    }
+    assert get(busy, COMPANIES, since=third, until=third)["items"] == []
+
+
+def test_who_is_not_registered_is_no_company(client: TestClient) -> None:
+    send(client, f"{USERS}/joe/verifications", TAMY)
+    (item,) = get(client, COMPANIES)["items"]
+    assert (item["company"], item["outcomes"]) == (None, {"user_unregistered": 1})
+
+
+def test_a_companys_key_sees_its_own_figures_alone(tmp_path: Path) -> None:
+    with served(tmp_path, auth="keys") as client:
+        admin, withminds = new_key(tmp_path), new_key(tmp_path, "withmind")
+        enroll(client, TAMY, headers=admin.headers)
+        enroll(client, TAMY, "/v1/companies/other/users/tamy/enrollments", headers=admin.headers)
+        seen = {
+            key: {item["company"] for item in client.get(COMPANIES, headers=key.headers).json()["items"]}
+            for key in (admin, withminds)
+        }
+    assert seen == {admin: {"withmind", "other"}, withminds: {"withmind"}}
+
+
+@pytest.mark.parametrize("query", [{"company": "withmind"}, {"operation": "erase"}, {"since": "yesterday"}])
+def test_companies_are_not_compared_by_anything_else(still: TestClient, query: dict[str, str]) -> None:
+    check_query_problem(still.get(COMPANIES, params=query), *query)
 
 
 def test_a_replayed_answer_is_no_event(client: TestClient) -> None:

@@ -1,6 +1,7 @@
 """Companies, users and their enrollments in v1: lists by pages, views, erasures, and the kept face."""
 
 import base64
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from face_engine.types import Chip
 from support.api import (
     ENROLLMENTS,
     STRANGER,
+    SUCCESS,
     TAMY,
     TAMY_AGAIN,
     TAMYS,
@@ -28,10 +30,11 @@ from support.api import (
     new_key,
     opened,
     photo,
+    post,
     send,
     served,
 )
-from support.fakes import face
+from support.fakes import GOOD, face
 
 COMPANIES = "/v1/companies"
 WITHMIND = "/v1/companies/withmind"
@@ -77,7 +80,8 @@ def test_what_a_list_tells(client: TestClient) -> None:
     assert user == {"company": "withmind", "id": "tamy", "gender": 1, "age": 30, "references": 2}
     (company,) = client.get(COMPANIES).json()["items"]
     assert company.pop("created_at").endswith("Z")
-    assert company == {"name": "withmind"}
+    assert company == {"name": "withmind", "users": 1}
+    assert client.get(WITHMIND).json() == client.get(COMPANIES).json()["items"][0]
 
 
 def test_users_by_prefix(client: TestClient) -> None:
@@ -85,6 +89,43 @@ def test_users_by_prefix(client: TestClient) -> None:
     pages = pages_of(client, USERS, 2, prefix="b")
     assert [[user["id"] for user in page] for page in pages] == [["b", "b1"], ["b2", "bz"]]
     assert client.get(USERS + "?prefix=x").json() == {"items": [], "next_cursor": None}
+
+
+def test_users_by_what_their_id_contains_and_by_enrollment(client: TestClient) -> None:
+    enroll_users(client, "ab", "b", "cb1", "d")
+    client.delete(f"{USERS}/cb1/enrollments/3")
+    for query, users in (
+        ({"contains": "b"}, ["ab", "b", "cb1"]),
+        ({"contains": "b", "sort": "newest"}, ["cb1", "b", "ab"]),
+        ({"contains": "b", "enrolled": "true", "sort": "oldest"}, ["ab", "b"]),
+        ({"enrolled": "false"}, ["cb1"]),
+        ({"prefix": "c", "contains": "b1"}, ["cb1"]),
+        ({"contains": "x"}, []),
+    ):
+        for limit in (1, 2, 100):
+            pages = pages_of(client, USERS, limit, **query)
+            assert [user["id"] for page in pages for user in page] == users
+
+
+@pytest.mark.parametrize("query", [{"sort": "age"}, {"contains": "A"}, {"contains": "%"}, {"enrolled": "maybe"}])
+def test_a_filter_that_is_not_known_is_refused(still: TestClient, query: dict[str, str]) -> None:
+    answer = still.get(USERS, params=query)
+    assert (answer.status_code, answer.json()["errors"][0]["parameter"]) == (422, next(iter(query)))
+
+
+@pytest.mark.parametrize("position", ["tamy", "12", "12x", "x12", "1" * 18 + "x1", "1x" + "1" * 19, "-1x1"])
+def test_a_cursor_of_another_order_is_refused(still: TestClient, position: str) -> None:
+    cursor = base64.urlsafe_b64encode(position.encode()).decode()
+    check_problem(still.get(USERS, params={"sort": "newest", "cursor": cursor}), "cursor_invalid", 422)
+
+
+def test_how_a_user_was_enrolled(tmp_path: Path) -> None:
+    with served(tmp_path, auth="keys") as client:
+        key = new_key(tmp_path, "withmind")
+        assert post(client, "/enrollment_img/", TAMY, key.headers).json() == SUCCESS
+        enroll(client, STRANGER, headers=key.headers)
+        found = client.get(ENROLLMENTS, headers=key.headers).json()["items"]
+    assert [(one["via"], one["enrolled_by"]) for one in found] == [("contract", key.key_id), ("v1", key.key_id)]
 
 
 def test_a_page_begins_where_the_last_one_ended_whatever_happened_meanwhile(client: TestClient) -> None:
@@ -166,7 +207,9 @@ def test_a_user_with_enrollments_the_oldest_first(client: TestClient) -> None:
     assert user.pop("created_at").endswith("Z")
     assert user == {"company": "withmind", "id": "tamy", "gender": 0, "age": 30}
     assert [enrollment.pop("created_at").endswith("Z") for enrollment in enrollments] == [True, True]
-    assert enrollments == [{"id": number, "encoder_id": "fake/1", "has_image": True} for number in (1, 2)]
+    quality = asdict(GOOD) | {"reasons": []}
+    same = {"encoder_id": "fake/1", "has_image": True, "via": "v1", "enrolled_by": "anonymous", "quality": quality}
+    assert enrollments == [{"id": number, **same} for number in (1, 2)]
     listed = client.get(ENROLLMENTS).json()
     assert (listed["items"], listed["next_cursor"]) == (client.get(TAMYS).json()["enrollments"], None)
     assert client.get(f"{ENROLLMENTS}/2").json() == listed["items"][1]

@@ -267,6 +267,40 @@ def test_two_runs_do_not_write_to_one_report(images: Path, tmp_path: Path) -> No
     assert "another evaluation is writing to" in second.stderr
 
 
+@pytest.fixture
+def two_pictures(tmp_path: Path) -> Path:
+    """A set that takes no time: of one person, without a face."""
+    folder = tmp_path / "set"
+    (folder / "nobody").mkdir(parents=True)
+    for number in range(2):
+        (folder / "nobody" / f"{number}.jpg").write_bytes(jpeg(noise(160 + number, 120)))
+    return folder
+
+
+def test_a_program_reads_how_far_a_run_is(two_pictures: Path, tmp_path: Path) -> None:
+    done = evaluate("--images", two_pictures, "--out", tmp_path / "report", "--progress", "json", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["images"] == 2
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {tuple(line) for line in lines} == {("step", "done", "total", "unit")}
+    assert {line["step"]: line["done"] for line in lines} == {
+        "reading the set": 2,
+        "encoding": 2,
+        "comparing": 1,
+        "drawing persons anew": 1,
+    }
+
+
+def test_a_run_ends_when_nobody_reads_how_far_it_is(two_pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    arguments = ["--images", str(two_pictures), "--out", str(out), "--progress", "json"]
+    with subprocess.Popen([PROGRAM, "evaluate", *arguments], stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        assert process.wait(TIMEOUT_S) != 0
+    assert not (out / "results.json").exists()
+
+
 def test_the_program_is_not_slowed_by_what_evaluate_needs() -> None:
     code = "import sys, face_engine.cli; sys.exit('plotly' in sys.modules or 'jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, env=dict(os.environ)).returncode == 0

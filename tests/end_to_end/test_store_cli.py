@@ -68,15 +68,15 @@ def operator(request: pytest.FixtureRequest, tmp_path: Path) -> Operator:
 def enroll(store: Store, company: str, user: str, photos: int = 1, *, chip: bool = True) -> None:
     for number in range(photos):
         face = light_face(int(user.strip("user")), number)
-        enrollment = Enrollment(company, user, Profile(1, 30), number.to_bytes(32, "big"))
+        enrollment = Enrollment(company, user, Profile(1, 30), number.to_bytes(32, "big"), "contract")
         chip_png = encode_png(face.chip) if chip else None
-        store.enrollments.add(CALLER, enrollment, face.template, chip_png, 10_000, {})
+        store.enrollments.add(CALLER, enrollment, face.template, chip_png, face.quality, 10_000, {})
 
 
 def test_an_operators_day(operator: Operator, tmp_path: Path) -> None:
     problem = "there is no database" if operator.url is None else "has no schema yet: run `face-api migrate`"
     operator("list").expect_refusal(problem)
-    assert operator("migrate").expect() == "the schema is 0003\n"
+    assert operator("migrate").expect() == "the schema is 0005\n"
     assert stat.S_IMODE((operator.data_dir / "face.keys").stat().st_mode) == 0o600
     with closing(open_directly(operator.data_dir, operator.url)) as store:
         for user in ("user1", "user2", "user3"):
@@ -90,6 +90,7 @@ def test_an_operators_day(operator: Operator, tmp_path: Path) -> None:
     chips = tmp_path / "chips"
     view = operator("view", "acme", "user2", "--chips", chips).expect()
     assert view.count("with chip") == len(list(chips.iterdir())) == 2
+    assert view.count(", through contract, good") == 2
     for path in chips.iterdir():
         assert str(path) in view
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -175,9 +175,10 @@ def test_a_rotation_does_not_end_before_what_is_sealed_with_the_former_key(
         enrolled = pool.submit(
             store.enrollments.add,
             Caller("test"),
-            Enrollment("late", "user", Profile(), bytes(32)),
+            Enrollment("late", "user", Profile(), bytes(32), "v1"),
             light_face(1, 1).template,
             None,
+            light_face(1, 1).quality,
             LIMIT,
             {},
         )

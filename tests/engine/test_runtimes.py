@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from face_engine import runtimes
+from face_engine import cores
 from face_engine.errors import DeviceUnavailableError, InferenceError, RuntimeUnavailableError
 from face_engine.images import decode
 from face_engine.matching import compare
@@ -317,10 +317,10 @@ def test_an_unknown_runtime_is_refused_by_name() -> None:
 def test_a_containers_quota_bounds_the_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, expected: int | None
 ) -> None:
-    cores = runtimes.usable_cores()
+    all_cores = cores.usable_cores()
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(runtimes, "CGROUP_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(cores, "CGROUP_QUOTA", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(64)), raising=False)
-    assert runtimes.usable_cores() == (expected or 64)
-    monkeypatch.setattr(runtimes, "CGROUP_QUOTA", tmp_path / "missing")
-    assert runtimes.usable_cores() == 64 >= cores
+    assert cores.usable_cores() == (expected or 64)
+    monkeypatch.setattr(cores, "CGROUP_QUOTA", tmp_path / "missing")
+    assert cores.usable_cores() == 64 >= all_cores

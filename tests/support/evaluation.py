@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -63,6 +64,15 @@ def documents(
 def results(**options: Any) -> dict[str, Any]:
     """Return the results alone; `options` as of `documents`."""
     return documents(**options)[0]
+
+
+def with_tolerance(report: Path, copy: Path, tolerance: float) -> None:
+    """Write a finished report once more, as if errors were told at another tolerance; its rates stay as they were."""
+    shutil.copytree(report, copy)
+    path = Report(copy).results_path
+    document = json.loads(path.read_text())
+    document["settings"]["tolerance"] = document["at_tolerance"]["tolerance"] = tolerance
+    path.write_text(json.dumps(document))
 
 
 @cache

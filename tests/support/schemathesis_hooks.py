@@ -41,6 +41,7 @@ _NOT_IN_A_PARAMETER = (
     "no such moment",
     "either a company, or admin: true",
     "printable characters only",
+    "is not what face-engine evaluate writes",
 )
 """Likewise, where a refusal names the parameter or the field: what depends on another one, or on Unicode's tables."""
 

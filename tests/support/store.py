@@ -8,11 +8,12 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, text
 
 from face_api.store import Caller, Enrolled, Enrollment, Profile, Store
 from face_engine.images import encode_png
-from face_engine.types import Template
+from face_engine.types import Quality, Template
 
 CALLER = Caller("test", "request-1")
 PROFILE = Profile(gender=1, age=30)
 LIMIT = 5
+QUALITY = Quality(size=150.0, sharpness=0.25, brightness=0.5, turn=0.125, inside=1.0, reasons=("face_turned",))
 
 
 def template(seed: int, encoder_id: str = "e1") -> Template:
@@ -20,7 +21,7 @@ def template(seed: int, encoder_id: str = "e1") -> Template:
 
 
 def photo(number: int, user: str = "tamy", company: str = "withmind", profile: Profile = PROFILE) -> Enrollment:
-    return Enrollment(company, user, profile, number.to_bytes(32, "big"))
+    return Enrollment(company, user, profile, number.to_bytes(32, "big"), "v1")
 
 
 def chip_png(number: int) -> bytes:
@@ -37,10 +38,11 @@ def enroll(
     profile: Profile = PROFILE,
     chip: bytes | None = None,
     limit: int = LIMIT,
+    quality: Quality = QUALITY,
 ) -> Enrolled:
     """Enroll photo `number` with template `number`."""
-    enrollment = photo(number, user, company, profile)
-    return store.enrollments.add(CALLER, enrollment, template(number, encoder_id), chip, limit, {"total": 1.5}).outcome
+    enrollment, made = photo(number, user, company, profile), template(number, encoder_id)
+    return store.enrollments.add(CALLER, enrollment, made, chip, quality, limit, {"total": 1.5}).outcome
 
 
 def references_of(store: Store, company: str, user: str) -> tuple[Template, ...]:

@@ -29,7 +29,7 @@ from face_api.store import (
     utc_now,
 )
 from support.raw_files import raw_bytes
-from support.store import CALLER, enroll, photo, rows, template
+from support.store import CALLER, QUALITY, enroll, photo, rows, template
 
 ROUNDS = 20
 
@@ -476,7 +476,7 @@ def test_who_loses_a_key_writes_no_more(store: Store, end: Callable[[Store, str]
     key_id = create(store).summary.key_id
     caller, outcome = Caller(key_id), Outcome("analyse", "no_face")
     acts: list[Callable[[str], object]] = [
-        lambda user: store.enrollments.add(caller, photo(1, user), template(1), None, 5, {}),
+        lambda user: store.enrollments.add(caller, photo(1, user), template(1), None, QUALITY, 5, {}),
         lambda user: store.enrollments.note_repetition(caller, photo(1, user), "e1"),
         lambda user: store.events.record(caller, "withmind", user, outcome),
         lambda user: store.directory.user(caller, "withmind", user),
@@ -505,7 +505,8 @@ def test_a_company_that_is_erased_while_its_key_enrolls_stays_away(store: Store)
         def enroll_on(caller: Caller = caller, started: threading.Event = started) -> None:
             with pytest.raises(AccessError):
                 for number in range(10_000):  # far more than it gets to do
-                    store.enrollments.add(caller, photo(number, f"user{number % 3}"), template(1), None, 2, {})
+                    enrollment = photo(number, f"user{number % 3}")
+                    store.enrollments.add(caller, enrollment, template(1), None, QUALITY, 2, {})
                     started.set()
                     time.sleep(0.001)
 

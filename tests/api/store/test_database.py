@@ -27,7 +27,7 @@ from face_api.store import database as database_module
 from face_api.store.database import DATABASE_NAME
 from face_api.store.errors import SchemaError
 from support.postgres import Postgres
-from support.store import CALLER, enroll, photo, references_of, rows, template
+from support.store import CALLER, QUALITY, enroll, photo, references_of, rows, template
 
 only_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 only_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -475,7 +475,7 @@ def test_a_row_that_is_refused_changes_nothing(store: Store) -> None:
         rows(store, "CREATE FUNCTION fail() RETURNS trigger AS 'BEGIN RAISE ''refused''; END' LANGUAGE plpgsql")
         rows(store, "CREATE TRIGGER refuse BEFORE INSERT ON face_references EXECUTE FUNCTION fail()")
     with pytest.raises(StatementRefusedError, match="refused"):
-        store.enrollments.add(CALLER, photo(2, user="new", company="new"), template(2), None, 5, {})
+        store.enrollments.add(CALLER, photo(2, user="new", company="new"), template(2), None, QUALITY, 5, {})
     assert rows(store, "SELECT name FROM companies") == [("withmind",)]
     assert rows(store, "SELECT key FROM users") == [("tamy",)]
     assert store.audit.verify().sequence == 1

@@ -2,13 +2,16 @@
 
 import random
 import threading
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
-from face_api.store import Caller, Profile, Store
+from face_api.store import Caller, Profile, Sort, Store, StoreDamagedError, UserFilter
 from face_engine.images import decode
-from support.store import CALLER, PROFILE, chip_png, enroll, rows
+from support.store import CALLER, PROFILE, QUALITY, chip_png, enroll, rows
+
+EVERYBODY = UserFilter()
 
 
 def fill(store: Store, count: int, company: str = "withmind") -> list[str]:
@@ -25,11 +28,11 @@ def fill(store: Store, count: int, company: str = "withmind") -> list[str]:
     return sorted(keys)
 
 
-def pages(store: Store, limit: int, prefix: str = "") -> list[list[str]]:
+def pages(store: Store, limit: int, wanted: UserFilter = EVERYBODY, sort: Sort = "id") -> list[list[str]]:
     found: list[list[str]] = []
     after: str | None = ""
     while after is not None:
-        page = store.directory.users(CALLER, "withmind", after, limit, prefix)
+        page = store.directory.users(CALLER, "withmind", after, limit, wanted, sort)
         assert page is not None
         found.append([user.key for user in page.items])
         after = page.next_after
@@ -83,7 +86,76 @@ def test_a_prefix_finds_who_begins_so(store: Store) -> None:
     keys = fill(store, 60)
     for prefix in ("a", "a1", "_", "-3", "z", "a%", "."):
         expected = [key for key in keys if key.startswith(prefix)]
-        assert [key for page in pages(store, 4, prefix) for key in page] == expected
+        assert [key for page in pages(store, 4, UserFilter(prefix)) for key in page] == expected
+
+
+@pytest.mark.parametrize("sort", ["id", "newest", "oldest"])
+@pytest.mark.parametrize("limit", [1, 7, 60, 100])
+def test_every_order_and_filter_gives_everybody_once(store: Store, sort: Sort, limit: int) -> None:
+    """Also where many were made at the same moment."""
+    keys = fill(store, 60)
+    for number, key in enumerate(keys):
+        at = datetime(2026, 1, 1, 12, 0, number // 5, 123_456 + number % 2, UTC)
+        value = f"{at:%Y-%m-%d %H:%M:%S.%f}" if store.database.is_sqlite else at
+        rows(store, "UPDATE users SET created_at = :at WHERE key = :key", at=value, key=key)
+    in_time = [key for (key,) in rows(store, "SELECT key FROM users ORDER BY created_at, id")]
+    everybody = {"id": keys, "oldest": in_time, "newest": in_time[::-1]}[sort]
+    ((enrolled,),) = rows(store, "SELECT key FROM users JOIN face_references ON user_id = users.id")
+    filters = {
+        UserFilter(): everybody,
+        UserFilter(contains="1"): [key for key in everybody if "1" in key],
+        UserFilter(contains="_"): [key for key in everybody if "_" in key],
+        UserFilter(contains="%"): [],
+        UserFilter(prefix="_"): [key for key in everybody if key.startswith("_")],
+        UserFilter(prefix="a", contains="1"): [key for key in everybody if key.startswith("a") and "1" in key],
+        UserFilter(is_enrolled=True): [enrolled],
+        UserFilter(is_enrolled=False): [key for key in everybody if key != enrolled],
+    }
+    for wanted, expected in filters.items():
+        assert [key for page in pages(store, limit, wanted, sort) for key in page] == expected
+
+
+def test_who_is_new_or_gone_moves_nobody_on_the_next_page(store: Store) -> None:
+    for number in range(6):
+        enroll(store, 1, user=f"u{number}")
+    page = store.directory.users(CALLER, "withmind", limit=3, sort="newest")
+    assert page is not None
+    assert [user.key for user in page.items] == ["u5", "u4", "u3"]
+    store.eraser.erase_user(CALLER, "withmind", "u3")
+    enroll(store, 1, user="u6")
+    assert page.next_after is not None
+    rest = store.directory.users(CALLER, "withmind", page.next_after, 3, sort="newest")
+    assert rest is not None
+    assert ([user.key for user in rest.items], rest.next_after) == (["u2", "u1", "u0"], None)
+
+
+@pytest.mark.parametrize("after", ["tamy", "12", "x", "12x", "x12", "9" * 30 + "x1"])
+def test_what_is_no_position_in_time_is_refused(store: Store, after: str) -> None:
+    with pytest.raises(ValueError):
+        store.directory.users(CALLER, "withmind", after, sort="newest")
+
+
+def test_how_a_reference_was_enrolled_is_shown(store: Store) -> None:
+    enroll(store, 1)
+    enroll(store, 2, user="joe")
+    rows(store, "UPDATE face_references SET via = NULL, enrolled_by = NULL, quality = NULL WHERE id = 1")
+    for user, expected in (("tamy", (None, None, None)), ("joe", ("v1", "test", QUALITY))):
+        details = store.directory.user(CALLER, "withmind", user)
+        assert details is not None
+        (reference,) = details.references
+        assert (reference.via, reference.enrolled_by, reference.quality) == expected
+        assert store.directory.reference(CALLER, "withmind", user, reference.id) == reference
+
+
+def test_a_quality_that_was_moved_or_changed_is_not_shown(store: Store) -> None:
+    enroll(store, 1)
+    enroll(store, 2, user="joe")
+    rows(store, "UPDATE face_references SET quality = (SELECT quality FROM face_references WHERE id = 2) WHERE id = 1")
+    with pytest.raises(StoreDamagedError):
+        store.directory.user(CALLER, "withmind", "tamy")
+    with pytest.raises(StoreDamagedError):
+        store.directory.reference(CALLER, "withmind", "tamy", 1)
+    assert store.directory.users(CALLER, "withmind") is not None
 
 
 def test_a_page_begins_behind_a_name_that_need_not_be_there(store: Store) -> None:
@@ -119,6 +191,7 @@ def test_companies_by_pages(store: Store) -> None:
         page = store.directory.companies(CALLER, after, 4)
         found += [company.name for company in page.items]
         after = page.next_after
+        assert {company.users for company in page.items} == {1}
     assert found == names
     assert store.directory.companies(CALLER, "", 9).next_after is None
 

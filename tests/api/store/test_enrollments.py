@@ -24,7 +24,7 @@ from face_api.store import (
 )
 from face_api.store.enrollments import pack
 from support.raw_files import left_of, raw_bytes
-from support.store import CALLER, PROFILE, chip_png, enroll, photo, references_of, rows, template
+from support.store import CALLER, PROFILE, QUALITY, chip_png, enroll, photo, references_of, rows, template
 
 
 def vectors(store: Store, user: str = "tamy", company: str = "withmind") -> list[list[float]]:
@@ -82,7 +82,7 @@ def test_a_lowered_limit_retires_all_that_are_too_many(store: Store) -> None:
 
 def test_the_same_photo_again_adds_nothing(store: Store) -> None:
     assert enroll(store, 1) == "enrolled"
-    again = store.enrollments.add(CALLER, photo(1), template(9), None, 5, {})
+    again = store.enrollments.add(CALLER, photo(1), template(9), None, QUALITY, 5, {})
     assert again.outcome == "already_enrolled"
     assert vectors(store) == [template(1).vector.tolist()]
 
@@ -123,16 +123,16 @@ def ids(store: Store, user: str = "tamy") -> tuple[int, ...]:
 
 
 def test_an_enrollment_tells_which_reference_the_photo_is(store: Store) -> None:
-    first = store.enrollments.add(CALLER, photo(1), template(1), None, 5, {})
-    second = store.enrollments.add(CALLER, photo(2), template(2), None, 5, {})
+    first = store.enrollments.add(CALLER, photo(1), template(1), None, QUALITY, 5, {})
+    second = store.enrollments.add(CALLER, photo(2), template(2), None, QUALITY, 5, {})
     assert (first.outcome, second.outcome) == ("enrolled", "enrolled")
     assert ids(store) == (first.reference_id, second.reference_id)
-    assert store.enrollments.add(CALLER, photo(1), template(9), None, 5, {}) == Added(
+    assert store.enrollments.add(CALLER, photo(1), template(9), None, QUALITY, 5, {}) == Added(
         "already_enrolled", first.reference_id
     )
     assert store.enrollments.note_repetition(CALLER, photo(2), "e1") == second.reference_id
     assert store.enrollments.note_repetition(CALLER, photo(3), "e1") is None
-    replaced = store.enrollments.add(CALLER, photo(1), template(1, "e2"), None, 5, {})
+    replaced = store.enrollments.add(CALLER, photo(1), template(1, "e2"), None, QUALITY, 5, {})
     assert replaced.outcome == "enrolled"
     assert ids(store) == (second.reference_id, replaced.reference_id)
     assert store.enrollments.note_repetition(CALLER, photo(1), "e1") is None
@@ -283,7 +283,8 @@ def test_enrollments_outlive_the_store(database_url: URL, keys: KeyFile) -> None
 def test_what_is_of_a_face_or_a_photo_lies_sealed(store: Store) -> None:
     digest = hashlib.sha256(b"a photo").digest()
     chip = chip_png(1)
-    store.enrollments.add(CALLER, Enrollment("withmind", "tamy", PROFILE, digest), template(1), chip, 5, {})
+    enrollment = Enrollment("withmind", "tamy", PROFILE, digest, "v1")
+    store.enrollments.add(CALLER, enrollment, template(1), chip, QUALITY, 5, {})
     ((key_id, *sealed),) = rows(store, "SELECT key_id, template, photo_digest, chip FROM face_references")
     for value, plain in zip(sealed, (pack(template(1)), digest, chip), strict=True):
         assert bytes(value)[2 : 2 + len(key_id)] == key_id.encode()
@@ -295,7 +296,7 @@ def test_what_is_of_a_face_or_a_photo_lies_sealed(store: Store) -> None:
 
 def test_the_same_value_sealed_twice_looks_different(store: Store) -> None:
     for user in ("a", "b"):
-        store.enrollments.add(CALLER, photo(1, user), template(1), chip_png(1), 5, {})
+        store.enrollments.add(CALLER, photo(1, user), template(1), chip_png(1), QUALITY, 5, {})
     for column in ("template", "photo_digest", "chip"):
         one, other = (bytes(value)[11:] for (value,) in rows(store, f"SELECT {column} FROM face_references"))  # noqa: S608 - our own
         assert one != other
@@ -324,7 +325,7 @@ def test_what_was_moved_does_not_open(store: Store, move: str) -> None:
     works: list[Callable[[], object]] = [
         lambda: references_of(store, company, user),
         lambda: store.enrollments.note_repetition(CALLER, photo(1, user, company), encoder_id),
-        lambda: store.enrollments.add(CALLER, photo(2, user, company), template(2), None, 5, {}),
+        lambda: store.enrollments.add(CALLER, photo(2, user, company), template(2), None, QUALITY, 5, {}),
         lambda: store.directory.chip(CALLER, company, user, reference),
     ]
     for work in works:

@@ -32,7 +32,7 @@ from face_api.store import (
 from face_api.store.enrollments import pack
 from face_engine.types import Template
 from support.raw_files import left_of, raw_bytes
-from support.store import CALLER, chip_png, enroll, references_of, rows
+from support.store import CALLER, QUALITY, chip_png, enroll, references_of, rows
 
 SEALED_HEAD = len(b"\x01\x09k01234567")
 """Version, length and key id: the same in front of every sealed value."""
@@ -51,14 +51,14 @@ class Model:
         number = next(self.numbers)
         digest = hashlib.sha256(str(number).encode()).digest()
         template = Template(np.random.default_rng(number).normal(size=128).astype(np.float32), "e1")
-        enrollment = Enrollment(company, user, Profile(number % 2, number % 100), digest)
-        self.store.enrollments.add(CALLER, enrollment, template, chip, limit, {"total": 1.0})
+        enrollment = Enrollment(company, user, Profile(number % 2, number % 100), digest, "v1")
+        self.store.enrollments.add(CALLER, enrollment, template, chip, QUALITY, limit, {"total": 1.0})
         self.users.setdefault((company, user), []).extend([pack(template), digest, *([chip] if chip else [])])
 
     def note_sealed(self) -> None:
         """Remember what lies sealed in the database now."""
         query = (
-            "SELECT c.name, u.key, r.template, r.photo_digest, r.chip FROM face_references r "
+            "SELECT c.name, u.key, r.template, r.photo_digest, r.chip, r.quality FROM face_references r "
             "JOIN users u ON u.id = r.user_id JOIN companies c ON c.id = u.company_id"
         )
         for company, user, *values in rows(self.store, query):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from sqlmodel import SQLModel
 from face_api.store import (
     HEAD,
     REVISIONS,
+    Applied,
     Claim,
     Database,
     KeyFile,
@@ -30,11 +33,13 @@ from face_api.store import (
     migrations,
     open_store,
     sqlite_url,
+    utc_now,
 )
 from face_api.store.enrollments import pack
 from face_api.store.errors import SchemaError, StoreError
+from face_api.store.tables import hour_of
 from support.legacy import MOMENT, make_legacy_database
-from support.store import CALLER, chip_png, enroll, photo, references_of, rows, template
+from support.store import CALLER, QUALITY, chip_png, enroll, photo, references_of, rows, template
 
 ENROLLED = "SELECT id, user_id, encoder_id, created_at FROM face_references ORDER BY id"
 PEOPLE = (
@@ -251,10 +256,12 @@ def test_a_database_without_a_pepper_is_given_one(database_url: URL, keys: KeyFi
         end = store.audit.verify()
     tables = ("companies", "users", "face_references", "analysis_events", "audit_events", "audit_head")
     before = [select(database_url, f"SELECT * FROM {table}") for table in tables]
+    ((quality,),) = select(database_url, "SELECT quality FROM face_references")
     go_back_to_0002(database_url, keys)
     assert select(database_url, "SELECT name FROM secrets") == [("audit",)]
     with closing(open_store(database_url, keys, migrate=True)) as store:
         assert differences(database_url) == []
+        rows(store, "UPDATE face_references SET via = 'v1', enrolled_by = 'test', quality = :it", it=quality)
         assert [select(database_url, f"SELECT * FROM {table}") for table in tables] == before
         assert store.audit.verify(end) == end
         secret = store.api_keys.create(CALLER, "withmind").secret
@@ -278,6 +285,45 @@ def test_the_way_back_to_0002_keeps_api_keys_and_drops_answers(database_url: URL
         assert isinstance(store.idempotency.claim("actor", "key", b"asked"), Claim)
         assert len(references_of(store, "withmind", "tamy")) == 1
         store.audit.verify()
+
+
+def test_the_way_back_to_0003_drops_what_was_kept_of_an_enrollment(database_url: URL, keys: KeyFile) -> None:
+    with closing(open_store(database_url, keys, migrate=True)) as store:
+        enroll(store, 1, chip=chip_png(1))
+        store.decisions.apply(CALLER, Applied(0.5, "e1", "", None, utc_now(), "test"), 0.6)
+        (was,) = store.directory.user(CALLER, "withmind", "tamy").references  # type: ignore[union-attr]
+    migrate(database_url, keys, "0003")
+    assert {"via", "enrolled_by", "quality"}.isdisjoint(c["name"] for c in columns_of(database_url, "face_references"))
+    with closing(open_store(database_url, keys, migrate=True)) as store:
+        assert differences(database_url) == []
+        (reference,) = store.directory.user(CALLER, "withmind", "tamy").references  # type: ignore[union-attr]
+        assert reference == replace(was, via=None, enrolled_by=None, quality=None) != was
+        assert store.decisions.find() is None
+        enroll(store, 2)
+        ((first,), (second,)) = rows(store, "SELECT id FROM face_references ORDER BY id")
+        assert store.enrollments.remove(CALLER, "withmind", "tamy", second)
+        assert store.enrollments.add(CALLER, photo(3), template(3), None, QUALITY, 5, {}).reference_id > second > first
+
+
+def test_events_are_given_their_hour(database_url: URL, keys: KeyFile) -> None:
+    """Whether an older version recorded them or this one: what is added up by it is what is added up by the moment."""
+    with closing(open_store(database_url, keys, migrate=True)) as store:
+        enroll(store, 1)
+        for moment in ("1999-12-31 23:59:59.999999", "2026-03-01 00:00:00.000000"):
+            statement = "INSERT INTO analysis_events (at, hour, operation, reason, matches, dismatches) "
+            at = moment if store.database.is_sqlite else datetime.fromisoformat(moment + "+00:00")
+            rows(store, statement + "VALUES (:at, 0, 'enroll', 'no_face', 0, 0)", at=at)
+        migrate(database_url, keys, "0004")
+        assert "hour" not in {column["name"] for column in columns_of(database_url, "analysis_events")}
+        migrate(database_url, keys)
+        hours = [hour for (hour,) in rows(store, "SELECT hour FROM analysis_events ORDER BY at")]
+        assert hours == [262_967, 492_312, hour_of(utc_now())]
+    assert differences(database_url) == []
+
+
+def columns_of(url: URL, table: str) -> list[Any]:
+    with connected(url) as connection:
+        return list(inspect(connection).get_columns(table))
 
 
 def test_the_keys_of_another_database_migrate_nothing(database_url: URL, keys: KeyFile, tmp_path: Path) -> None:
@@ -330,6 +376,8 @@ def test_the_planner_samples_nothing_that_is_sealed_or_names_somebody(database_u
         "companies.name",
         "users.key",
         "face_references.template",
+        "face_references.quality",
+        "applied_decisions.value",
         "api_keys.label",
         "api_keys.digest",
         "idempotent_requests.digest",

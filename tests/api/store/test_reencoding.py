@@ -13,7 +13,7 @@ from face_engine.images import decode, encode_png
 from face_engine.pipeline import FaceEngine
 from face_engine.types import Chip
 from support.fakes import FakeRuntime
-from support.store import CALLER, enroll, photo, references_of, rows, template
+from support.store import CALLER, QUALITY, enroll, photo, references_of, rows, template
 
 
 def grey(level: int) -> bytes:
@@ -50,12 +50,22 @@ def test_templates_are_made_anew_from_the_chips(store: Store, engine: FaceEngine
     assert by_user(store, "tamy") == [(engine.encoder_id, 10.0), (engine.encoder_id, 20.0)]
     assert by_user(store, "joe") == [(engine.encoder_id, 30.0)]
     assert [np.unique(decode(chip or b"")).tolist() for chip in chips_of(store, "tamy")] == [[10], [20]]
+    details = store.directory.user(CALLER, "withmind", "tamy")
+    assert details is not None
+    assert [(one.quality, one.via, one.enrolled_by) for one in details.references] == [(QUALITY, "v1", "test")] * 2
     *_, entry = [entry for entry in store.audit.entries() if entry.action == "reencode"]
     assert (entry.actor, entry.request_id, entry.company, entry.user) == ("cli:root", "request-2", None, None)
     assert entry.details == {"encoder": engine.encoder_id, "references": 3}
     assert list(reencode(store, engine, CALLER)) == []
     assert len(entries(store)) == 1
     store.audit.verify()
+
+
+def test_a_reference_from_before_quality_was_kept_is_encoded_again(store: Store, engine: FaceEngine) -> None:
+    enroll(store, 10, chip=grey(10))
+    rows(store, "UPDATE face_references SET quality = NULL")
+    assert list(reencode(store, engine, CALLER)) == [1]
+    assert rows(store, "SELECT encoder_id, quality FROM face_references") == [(engine.encoder_id, None)]
 
 
 def test_the_same_photo_is_known_again(store: Store, engine: FaceEngine) -> None:

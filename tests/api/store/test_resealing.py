@@ -11,8 +11,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from face_api.store import Caller, GivenKeys, KeyFile, KeysError, Outcome, Store, open_store
-from support.store import CALLER, chip_png, enroll, photo, references_of, rows, template
+from face_api.store import (
+    Applied,
+    Caller,
+    GivenKeys,
+    KeyFile,
+    KeysError,
+    Outcome,
+    Store,
+    open_store,
+    utc_now,
+)
+from support.store import CALLER, QUALITY, chip_png, enroll, photo, references_of, rows, template
 
 
 def rotate(store: Store) -> list[int]:
@@ -22,7 +32,7 @@ def rotate(store: Store) -> list[int]:
 def key_ids(store: Store) -> set[str]:
     """Return the ids of the keys in every sealed value, by the values themselves."""
     found: set[str] = set()
-    for key_id, *values in rows(store, "SELECT key_id, template, photo_digest, chip FROM face_references"):
+    for key_id, *values in rows(store, "SELECT key_id, template, photo_digest, chip, quality FROM face_references"):
         for value in values:
             if value is not None:
                 assert bytes(value)[2 : 2 + value[1]] == key_id.encode()
@@ -54,6 +64,7 @@ def check_all(store: Store, users: int) -> None:
         (reference,) = details.references
         chip = store.directory.chip(CALLER, company, user, reference.id)
         assert chip == (chip_png(number) if number % 3 == 0 else None)
+        assert reference.quality == QUALITY
 
 
 def forget_former_keys(keys_file: Path) -> None:
@@ -99,6 +110,47 @@ def test_each_rotation_makes_a_new_key_and_an_entry(store: Store, keys: KeyFile)
     assert [(entry.actor, entry.request_id) for entry in entries] == [("cli:root", "request-3")] * 2
     assert [entry.details for entry in entries] == [{"key": key} for key in used[1:]]
     store.audit.verify()
+
+
+def test_the_applied_tolerance_is_sealed_again(store: Store, database_url: URL, keys: KeyFile, keys_file: Path) -> None:
+    store.decisions.apply(CALLER, Applied(0.5, "e1", "", None, utc_now(), "test"), 0.6)
+    before, former = store.decisions.find(), keys.current()
+    assert rotate(store) == []
+    ((key_id, value),) = rows(store, "SELECT key_id, value FROM applied_decisions")
+    assert bytes(value)[2 : 2 + value[1]] == key_id.encode() == keys.current().encode() != former.encode()
+    assert store.decisions.find() == before is not None
+    forget_former_keys(keys_file)
+    with closing(open_store(database_url, KeyFile(keys_file))) as reopened:
+        assert reopened.decisions.find() == before
+
+
+def test_what_is_applied_with_the_former_key_is_sealed_again_by_the_next_rotation(
+    store: Store, database_url: URL, keys: KeyFile
+) -> None:
+    """A process with keys in its environment knows the former one alone until it starts again."""
+    former = keys.current()
+    late = GivenKeys(f"{former}:{base64.b64encode(keys.key(former)).decode()}")
+    with closing(open_store(database_url, late)) as other:
+        rotate(store)
+        store.decisions.withdraw(CALLER, "e1", 0.6)
+        other.vault.approve()
+        other.decisions.apply(CALLER, Applied(0.5, "e1", "", None, utc_now(), "test"), 0.6)
+    current = keys.current()
+    assert store.resealer.former_keys(current) == [former]
+    rotate(store)
+    assert keys.current() == current
+    assert store.resealer.former_keys(current) == []
+    assert store.decisions.find() is not None
+
+
+def test_an_applied_tolerance_that_does_not_open_is_left(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    store.decisions.apply(CALLER, Applied(0.5, "e1", "", None, utc_now(), "test"), 0.6)
+    rows(store, "UPDATE applied_decisions SET token = 'other'")
+    before = rows(store, "SELECT * FROM applied_decisions")
+    enroll(store, 1)
+    assert rotate(store) == [1]
+    assert rows(store, "SELECT * FROM applied_decisions") == before
+    assert "the applied tolerance is left as it is" in caplog.text
 
 
 def test_an_empty_store_can_be_rotated(store: Store, keys: KeyFile) -> None:

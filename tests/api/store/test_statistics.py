@@ -4,6 +4,7 @@ import math
 import random
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from face_api.store import Bucket, EventFilter, Operation, Percentiles, Store
+from face_api.store import Bucket, CompanyTallies, CompanyTally, EventFilter, Operation, Percentiles, Store
 from face_api.store.events import STAGES
 from face_api.store.tables import AnalysisEvent, table_of
 from support.store import enroll, rows
@@ -106,7 +107,8 @@ def random_events(store: Store, count: int) -> list[Any]:
     return events
 
 
-def test_what_the_database_adds_up_is_what_a_loop_does(store: Store) -> None:
+def test_what_the_database_adds_up_is_what_a_loop_does(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("face_api.store.statistics.FEW", 100)  # some filters mean more events of a company, some fewer
     events = random_events(store, 600)
     add(store, events)
     ids = {(company, user): found for company, user, *found in _people(store)}
@@ -137,7 +139,53 @@ def test_what_the_database_adds_up_is_what_a_loop_does(store: Store) -> None:
             found = store.statistics.summary(EventFilter(company, user, operation, reason, start, end), bucket_s)
             assert found == added_up(wanted, bucket_s), (name, operation, reason, start, end, bucket_s)
             compared += len(found)
+        whole = store.statistics.summary(EventFilter(company, user, operation, reason, start, end), None)
+        assert whole == [replace(bucket, start=start or EPOCH) for bucket in added_up(wanted, 100_000 * DAY_S)]
     assert compared > 5_000
+
+
+def test_events_are_added_up_by_company_those_with_the_most_first(store: Store) -> None:
+    events = random_events(store, 600)
+    add(store, events)
+    names: dict[int | None, str | None] = {None: None, **dict(rows(store, "SELECT id, name FROM companies"))}
+    half_past = MIDNIGHT + timedelta(days=2, minutes=30)
+    filters = (
+        EventFilter(),
+        EventFilter(since=half_past),
+        EventFilter(operation="analyse", until=half_past),
+        EventFilter("other", since=half_past, until=half_past + timedelta(minutes=20)),
+        EventFilter(since=half_past, until=half_past),
+    )
+    for wanted in filters:
+        of_company: dict[str | None, list[Any]] = {name: [] for name in names.values()}
+        for row in events:
+            name = names[row["company_id"]]
+            is_meant = (
+                wanted.company in {None, name}
+                and wanted.operation in {None, row["operation"]}
+                and (wanted.since is None or row["at"] >= wanted.since)
+                and (wanted.until is None or row["at"] < wanted.until)
+            )
+            if is_meant:
+                of_company[name].append(row)
+        found = store.statistics.companies(wanted)
+        order = sorted((name for name in of_company if of_company[name]), key=lambda name: -len(of_company[name]))
+        assert list(dict.fromkeys(tally.company for tally in found.items)) == order
+        assert not found.more
+        for name in order:
+            expected = added_up(of_company[name], 100_000 * DAY_S)
+            assert [tally for tally in found.items if tally.company == name] == [
+                CompanyTally(name, one.operation, one.outcomes, one.matches, one.dismatches, one.latency)
+                for one in expected
+            ]
+    whole = store.statistics.companies(EventFilter())
+    assert len({tally.company for tally in whole.items}) == 3
+    for limit in (1, 2):
+        part = store.statistics.companies(EventFilter(), limit)
+        assert part.more
+        assert part.items == whole.items[: len(part.items)]
+        assert len({tally.company for tally in part.items}) == limit
+    assert store.statistics.companies(EventFilter("nobodys")) == CompanyTallies([], more=False)
 
 
 def _people(store: Store) -> list[Any]:
@@ -249,9 +297,9 @@ def test_of_too_many_events_an_even_part_is_ranked_and_all_are_counted(
     ]
     add(store, events)
     assert store.statistics.summary(EventFilter(), HOUR_S) == added_up(events, HOUR_S)
-    monkeypatch.setattr("face_api.store.statistics.RANKED", count)
+    monkeypatch.setattr("face_api.store.latency.RANKED", count)
     assert store.statistics.summary(EventFilter(), HOUR_S) == added_up(events, HOUR_S)
-    monkeypatch.setattr("face_api.store.statistics.RANKED", ranked)
+    monkeypatch.setattr("face_api.store.latency.RANKED", ranked)
     found, exact = store.statistics.summary(EventFilter(), HOUR_S), added_up(events, HOUR_S)
     assert [(bucket.start, bucket.operation, bucket.outcomes, bucket.matches) for bucket in found] == [
         (bucket.start, bucket.operation, bucket.outcomes, bucket.matches) for bucket in exact

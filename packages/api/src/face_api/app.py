@@ -26,7 +26,7 @@ from face_api.routes.openapi import openapi_document
 from face_api.routes.spec import spec_routes
 from face_api.routes.v1 import routes_of, v1_endpoints
 from face_api.services.analysis import AnalysisService
-from face_api.services.decision import Decision
+from face_api.services.decision import Decision, Decisions
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import PhotoLimits
 from face_api.services.retention import purge_regularly
@@ -59,8 +59,9 @@ def create_app(settings: Settings, analyser: Analyser | None = None, decision: D
     enrollment = EnrollmentService(
         store, analyser, settings.references_per_user, settings.keep_images, settings.quality_gate, observe
     )
-    analysis = AnalysisService(store, analyser, limits, decision.tolerance, observe)
-    v1 = v1_endpoints(store, enrollment, analysis, decision, PhotoLimits.of_v1(settings))
+    decisions = Decisions(decision, store, analyser)
+    analysis = AnalysisService(store, analyser, limits, decisions, observe)
+    v1 = v1_endpoints(store, enrollment, analysis, decisions, PhotoLimits.of_v1(settings), settings, analyser)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

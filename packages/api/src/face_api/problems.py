@@ -45,6 +45,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "head_timeout": (408, "The head of the request did not arrive in time."),
         "message_incomplete": (408, "The message did not arrive in time."),
         "references_outdated": (409, "The user was enrolled with another encoder, and has to be enrolled again."),
+        "decision_fixed": (409, "The operator set the tolerance (FACE_API_TOLERANCE), so none can be applied."),
+        "encoder_mismatch": (409, "The calibration was measured with another encoder than this service has."),
         "idempotency_key_in_use": (409, "The first request with this Idempotency-Key is still under way."),
         "idempotency_key_reused": (422, "This Idempotency-Key was sent with another request."),
         "message_too_large": (413, "The message is too large."),

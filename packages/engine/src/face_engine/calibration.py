@@ -6,7 +6,6 @@ the engine; docs/accuracy.md has its figures and what they rest on. It holds for
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -99,10 +98,21 @@ def load_calibration(path: Path) -> Calibration:
     if len(data) > MAX_FILE_BYTES:
         raise CalibrationError(f"{path}: is too large for a calibration file")
     try:
-        return _parsed(json.loads(data))
-    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
-        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise CalibrationError(f"{path}: is no calibration file of this version: {problem}") from error
+        return parse_calibration(json.loads(data))
+    except (ValueError, RecursionError, CalibrationError) as error:
+        raise CalibrationError(f"{path}: is no calibration file of this version: {error}") from error
+
+
+def parse_calibration(document: object) -> Calibration:
+    """Return the calibration of a calibration file's document, as `Calibration.to_json` makes it.
+
+    Raises:
+        CalibrationError: it is none.
+    """
+    try:
+        return _parsed(document)
+    except (ValueError, LookupError, TypeError, OverflowError) as error:
+        raise CalibrationError(f"no {error}" if isinstance(error, KeyError) else str(error)) from error
 
 
 @cache
@@ -110,8 +120,8 @@ def _published() -> Calibration:
     return _parsed(json.loads(files("face_engine").joinpath("calibration.json").read_bytes()))
 
 
-def _parsed(document: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of a document. Raises ValueError, KeyError or TypeError where it is none."""
+def _parsed(document: Any) -> Calibration:
+    """Raises ValueError, LookupError, TypeError or OverflowError where it is none."""
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ValueError(f"its schema is not {SCHEMA}")
     interval = document["tolerance_interval"]

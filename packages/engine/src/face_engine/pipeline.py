@@ -6,7 +6,7 @@ import numpy as np
 
 from face_engine.detection import is_searchable
 from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
-from face_engine.errors import InferenceError, NoFaceFoundError, SeveralFacesError
+from face_engine.errors import InferenceError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.quality import assess
 from face_engine.runtimes import Runtime
@@ -17,13 +17,14 @@ from face_engine.search import (
     Scope,
     Search,
     confirming,
+    dominant_face,
     is_enough,
-    rivals,
-    side,
     to_photo,
 )
 from face_engine.timing import StageTimings, timed
 from face_engine.types import Analysis, Box, Chip, Detection, Face, ImageRGB, Template
+
+__all__ = ["DEFAULT_EXACT_UPSAMPLE", "FaceEngine", "dominant_face", "left_to_right"]
 
 DEFAULT_EXACT_UPSAMPLE = 1
 """face_recognition's default for face_locations."""
@@ -124,21 +125,6 @@ class FaceEngine:
         if not is_searchable(width, height, step.upsample):
             return []
         return [to_photo(detection, step.scale) for detection in self.runtime.detect(image_rgb, step.upsample)]
-
-
-def dominant_face(analysis: Analysis) -> Face:
-    """Return the face of a photo that must show one person: the only one, or at least twice as large as any other.
-
-    Raises:
-        NoFaceFoundError: it shows none.
-        SeveralFacesError: it shows more of about the same size.
-    """
-    if not analysis.faces:
-        raise NoFaceFoundError
-    count = rivals([side(face.box) for face in analysis.faces])
-    if count > 1:
-        raise SeveralFacesError(count)
-    return max(analysis.faces, key=lambda face: side(face.box))
 
 
 def left_to_right(analysis: Analysis) -> list[Face]:

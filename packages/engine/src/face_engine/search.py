@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from face_engine.types import Box, Detection
+from face_engine.errors import NoFaceFoundError, SeveralFacesError
+from face_engine.types import Analysis, Box, Detection, Face
 
 Scope = Literal["every_face", "dominant_face"]
 """What is looked for: all faces of the photo, or the one face that is larger than any other."""
@@ -153,6 +154,21 @@ def confirming(found: Sequence[Detection], searched: Pass, pixels: int) -> list[
     needed = CONFIRMING_MARGIN * DOMINANCE * MIN_FACE_SIDE / max(side(detection.box) for detection in found)
     factor = min(needed, math.sqrt(FULL_SIZE_PIXELS / pixels), MAX_ENLARGEMENT)
     return [Pass(factor, 0)] if factor > searched.factor else []
+
+
+def dominant_face(analysis: Analysis) -> Face:
+    """Return the face of a photo that must show one person: the only one, or at least twice as large as any other.
+
+    Raises:
+        NoFaceFoundError: it shows none.
+        SeveralFacesError: it shows more of about the same size.
+    """
+    if not analysis.faces:
+        raise NoFaceFoundError
+    count = rivals([side(face.box) for face in analysis.faces])
+    if count > 1:
+        raise SeveralFacesError(count)
+    return max(analysis.faces, key=lambda face: side(face.box))
 
 
 def rivals(sides: Sequence[int]) -> int:

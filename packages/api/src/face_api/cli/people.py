@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from face_api.cli.common import EXIT_NOT_FOUND, data_dir_option, fail, moment, opened_store, operator
-from face_api.store import MAX_PAGE, Profile, Receipt
+from face_api.store import MAX_PAGE, Profile, Receipt, ReferenceSummary, UserFilter
 from face_engine.files import replace_file
 
 
@@ -28,7 +28,7 @@ def list_command(company: str | None, after: str, prefix: str, limit: int, data_
                 click.echo(f"{item.name}  since {moment(item.created_at)}")
             next_after = companies.next_after
         else:
-            users = store.directory.users(operator(), company, after, limit, prefix)
+            users = store.directory.users(operator(), company, after, limit, UserFilter(prefix))
             if users is None:
                 fail(f"there is no company {company}", EXIT_NOT_FOUND)
             for user in users.items:
@@ -60,6 +60,7 @@ def view_command(company: str, user: str, chips: Path | None, data_dir: Path | N
             kept = "with chip" if reference.has_chip else "no chip kept"
             click.echo(
                 f"  reference {reference.id}, {kept}, since {moment(reference.created_at)}, by {reference.encoder_id}"
+                f"{_provenance(reference)}"
             )
             if chips is not None and reference.has_chip:
                 chip_png = store.directory.chip(operator(), company, user, reference.id)
@@ -111,6 +112,13 @@ def _to_json(receipt: Receipt) -> dict[str, object]:
         "audit_entry": str(receipt.audit_entry),
         "overwritten": receipt.overwritten,
     }
+
+
+def _provenance(reference: ReferenceSummary) -> str:
+    told = [f"through {reference.via}"] if reference.via is not None else []
+    if reference.quality is not None:
+        told.append("good" if not reference.quality.reasons else ", ".join(reference.quality.reasons))
+    return "".join(f", {item}" for item in told)
 
 
 def _describe(profile: Profile) -> str:

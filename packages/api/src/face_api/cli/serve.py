@@ -16,7 +16,7 @@ from face_api.inference import EngineConfig
 from face_api.limits import AttemptLimits
 from face_api.server import bound_sockets, run, tls_context
 from face_api.services.decision import Decision
-from face_api.store import open_configured
+from face_api.store import Store, StoreDamagedError, open_configured
 from face_engine.runtimes import check_runtime
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         AttemptLimits.from_settings(settings, b"")  # whether the URL can be used
         check_runtime(settings.runtime, settings.device)
         decision = Decision.from_settings(settings)
-        decision.check(EngineConfig.from_settings(settings).encoder_id)
+        encoder_id = EngineConfig.from_settings(settings).encoder_id
+        decision.check(encoder_id)
         # Whether it can be listened there: a service that already does must not find its schema changed.
         for probe in bound_sockets(settings.host, settings.port):
             probe.close()
@@ -47,8 +48,22 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
         # Once, before there are several processes: what is wrong is told once, and one alone brings the schema up.
         with closing(open_configured(settings)) as store:
             check_keys(settings, store)
-        logger.info("the tolerance is %g, from %s", decision.tolerance, decision.source)
+            tell_tolerance(store, decision, encoder_id)
         # The calibration file is read once: of several processes none may have another tolerance.
         started = run(partial(create_app, settings, decision=decision), settings)
     if not started:
         sys.exit(EXIT_STARTUP)
+
+
+def tell_tolerance(store: Store, decision: Decision, encoder_id: str) -> None:
+    """Log which tolerance holds, and why not the one that was applied, where there is such a one. Raises StoreError."""
+    try:
+        found = store.decisions.find()
+    except StoreDamagedError:
+        return  # which was told when the store was opened
+    if found is not None:
+        _, applied = found
+        if (objection := decision.objection(applied, encoder_id)) is not None:
+            logger.warning("the tolerance %g, which was applied, is not used: %s", applied.tolerance, objection)
+        decision = decision.with_applied(applied, encoder_id)
+    logger.info("the tolerance is %g, from %s", decision.tolerance, decision.origin)

@@ -121,9 +121,12 @@ application/json, below /v1 too.
 _TAGS = [
     {"name": "specification", "description": "The two endpoints of A_2021_F001."},
     {"name": "photos", "description": "Enroll and verify, with all that is known."},
+    {"name": "decision", "description": "At which distance a face is a match, for administrators."},
     {"name": "people", "description": "Companies, users, enrollments."},
     {"name": "activity", "description": "What was asked, how it ended, how long it took."},
     {"name": "keys", "description": "API keys, for administrators."},
+    {"name": "audit", "description": "Who did what, for administrators."},
+    {"name": "service", "description": "How much is registered, and what the service runs with."},
 ]
 
 _HEADERS: Json = {

@@ -28,7 +28,7 @@ def spec_routes(
         fields = parse_enrollment(call.content_type, call.message)
         require_company(call.identity, fields.company)
         result = await enrollment.enroll(
-            call.caller, fields.company, fields.user, fields.profile, fields.image, photo_limits
+            call.caller, fields.company, fields.user, fields.profile, fields.image, photo_limits, "contract"
         )
         return JSONResponse(SUCCESS, headers=details(result.reason, result.timings_ms))
 

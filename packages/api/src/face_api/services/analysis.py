@@ -9,9 +9,11 @@ from anyio.to_thread import run_sync
 from face_api.errors import RefusalError
 from face_api.inference import Analyser
 from face_api.limits import AttemptLimits
+from face_api.services.decision import Decision, Decisions
 from face_api.services.photos import PhotoLimits
 from face_api.services.recording import recorded, with_total
 from face_api.store import Caller, Outcome, References, Store
+from face_engine.calibration import Calibration
 from face_engine.errors import ImageError
 from face_engine.matching import Comparison, compare
 from face_engine.pipeline import left_to_right
@@ -30,11 +32,17 @@ class Person:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalysisResult:
-    """Every face of the photo, from left to right; at least one. `width` and `height` are the photo's, in pixels."""
+    """Every face of the photo, from left to right; at least one.
+
+    Args:
+        width: the photo's, in pixels; and so its height.
+        calibration: what tells an estimated false match rate; None where this encoder was not measured.
+    """
 
     width: int
     height: int
     encoder_id: str
+    calibration: Calibration | None
     persons: tuple[Person, ...]
     timings_ms: StageTimings
 
@@ -44,7 +52,7 @@ class AnalysisService:
     store: Store
     analyser: Analyser
     limits: AttemptLimits
-    tolerance: float
+    decisions: Decisions
     observe: Callable[[Outcome], None]
 
     async def analyse(
@@ -61,7 +69,7 @@ class AnalysisService:
         start = time.perf_counter()
         timings_ms: StageTimings = {}
         async with recorded(self.store, caller, "analyse", company, user, timings_ms):
-            references = await self._references(company, user, timings_ms)
+            references, decision = await self._references(company, user, timings_ms)
             self.analyser.check_room()  # before the attempt is counted
             await self.limits.count_attempt(company, user)
             analysis = await self._analyse(image, timings_ms)
@@ -69,7 +77,8 @@ class AnalysisService:
             await self.limits.count_more_attempts(company, user, len(faces) - 1)
             while True:
                 with timed(timings_ms, "match"):
-                    comparisons = tuple(compare(face.template, references.templates, self.tolerance) for face in faces)
+                    tolerance = decision.tolerance
+                    comparisons = tuple(compare(face.template, references.templates, tolerance) for face in faces)
                 outcome = Outcome("analyse", "compared", with_total(timings_ms, start), comparisons)
                 with timed(timings_ms, "store"):
                     is_recorded = await run_sync(self.store.events.record_verdict, caller, company, references, outcome)
@@ -83,21 +92,24 @@ class AnalysisService:
                         analysis.width,
                         analysis.height,
                         self.analyser.encoder_id,
+                        decision.calibration(self.analyser.encoder_id),
                         persons,
                         with_total(timings_ms, start),
                     )
                 # Erased while the photo was analysed, and perhaps enrolled again.
-                references = await self._references(company, user, timings_ms)
+                references, decision = await self._references(company, user, timings_ms)
 
-    async def _references(self, company: str, user: str, timings_ms: StageTimings) -> References:
+    async def _references(self, company: str, user: str, timings_ms: StageTimings) -> tuple[References, Decision]:
+        """Return with what the photo is compared, and how: what was applied is read in the same transaction."""
         with timed(timings_ms, "store"):
             references = await run_sync(self.store.enrollments.references, company, user)
-        if references is None:
-            raise RefusalError("user_unregistered")
+            if references is None:
+                raise RefusalError("user_unregistered")
+            decision = await self.decisions.of(references.decision_token)
         comparable = references.made_by(self.analyser.encoder_id)
         if not comparable.ids:
             raise RefusalError("references_outdated")
-        return comparable
+        return comparable, decision
 
     async def _analyse(self, image: bytes, timings_ms: StageTimings) -> Analysis:
         try:

@@ -1,9 +1,18 @@
 """At which distance a face is a match, and how many strangers come as near."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from anyio.to_thread import run_sync
+
+from face_api.errors import RefusalError
+from face_api.inference import Analyser
 from face_api.settings import PREFIX, Settings, SettingsError
+from face_api.store import Applied, Caller, Store, utc_now
 from face_engine.calibration import Calibration, load_calibration, published
+
+Source = Literal["setting", "applied", "calibration_file", "default"]
+"""Where a tolerance comes from, what outranks the others first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,13 +20,16 @@ class Decision:
     """The tolerance, and what it was taken from.
 
     Args:
-        own: the calibration that the settings name.
-        source: where the tolerance comes from, in words.
+        own: the calibration that the settings name, or that was applied.
+        origin: the source in words.
+        applied: what an administrator applied, where that is the source.
     """
 
     tolerance: float
     own: Calibration | None
-    source: str
+    source: Source
+    origin: str
+    applied: Applied | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Decision":
@@ -28,12 +40,12 @@ class Decision:
         """
         own = None if settings.calibration_file is None else load_calibration(settings.calibration_file)
         if "tolerance" in settings.model_fields_set:
-            return cls(settings.tolerance, own, f"{PREFIX}TOLERANCE")
+            return cls(settings.tolerance, own, "setting", f"{PREFIX}TOLERANCE")
         if own is not None and own.tolerance is not None:
-            source = f"{settings.calibration_file}, for an FMR of {own.target_fmr:g} by {own.comparisons:,} comparisons"
-            return cls(own.tolerance, own, source)
-        default = "the default" if own is None else "the default, since the calibration file recommends none"
-        return cls(settings.tolerance, own, default)
+            origin = f"{settings.calibration_file}, for an FMR of {own.target_fmr:g} by {own.comparisons:,} comparisons"
+            return cls(own.tolerance, own, "calibration_file", origin)
+        origin = "the default" if own is None else "the default, since the calibration file recommends none"
+        return cls(settings.tolerance, own, "default", origin)
 
     def check(self, encoder_id: str) -> None:
         """Raise SettingsError where the calibration is of another encoder's templates."""
@@ -43,6 +55,85 @@ class Decision:
                 f"{encoder_id}: the distances of the one say nothing of the other's"
             )
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the operator set the tolerance, so that nothing that is applied counts."""
+        return self.source == "setting"
+
+    def objection(self, applied: Applied, encoder_id: str) -> str | None:
+        """Return, in words, why what was applied does not count beside these settings; None: it does."""
+        if self.is_fixed:
+            return f"{PREFIX}TOLERANCE outranks it"
+        if applied.encoder_id != encoder_id:
+            return f"it is for the encoder {applied.encoder_id}, and this service has {encoder_id}"
+        return None
+
+    def with_applied(self, applied: Applied, encoder_id: str) -> "Decision":
+        """Return what holds where this is what the settings say: this, or what was applied."""
+        if self.objection(applied, encoder_id) is not None:
+            return self
+        origin = f"what {applied.by} applied at {applied.at:%Y-%m-%d %H:%M} UTC"
+        return Decision(applied.tolerance, applied.calibration or self.own, "applied", origin, applied)
+
     def calibration(self, encoder_id: str) -> Calibration | None:
         """Return what tells an estimated false match rate; None where this encoder was not measured."""
         return self.own or published(encoder_id)
+
+
+class Decisions:
+    """Tells which decision holds, and changes it for every process of the service.
+
+    Args:
+        default: what holds where nothing was applied.
+    """
+
+    def __init__(self, default: Decision, store: Store, analyser: Analyser) -> None:
+        self.default = default
+        self._store = store
+        self._analyser = analyser
+        self._known: tuple[str, Decision] | None = None
+
+    @property
+    def encoder_id(self) -> str:
+        return self._analyser.encoder_id
+
+    async def of(self, token: str | None) -> Decision:
+        """Return the decision of a token that was read with the references: each is read once, then known."""
+        if token is None or self.default.is_fixed:
+            return self.default
+        known = self._known
+        if known is None or known[0] != token:
+            found = await run_sync(self._store.decisions.find)
+            if found is None:
+                return self.default  # withdrawn meanwhile
+            known = self._known = found[0], self.default.with_applied(found[1], self.encoder_id)
+        return known[1]
+
+    async def current(self) -> Decision:
+        """Return what holds now. Raises StoreError."""
+        if self.default.is_fixed:
+            return self.default
+        found = await run_sync(self._store.decisions.find)
+        return self.default if found is None else self.default.with_applied(found[1], self.encoder_id)
+
+    async def apply(self, caller: Caller, tolerance: float, note: str, calibration: Calibration | None) -> None:
+        """Let a tolerance hold from the next analysis on.
+
+        Raises:
+            RefusalError: the operator set another one, or the calibration is of another encoder.
+            StoreError, AccessError: nothing was changed.
+        """
+        self._check_changeable()
+        if calibration is not None and calibration.encoder_id != self.encoder_id:
+            raise RefusalError("encoder_mismatch")
+        applied = Applied(tolerance, self.encoder_id, note, calibration, utc_now(), caller.actor)
+        await run_sync(self._store.decisions.apply, caller, applied, self.default.tolerance)
+
+    async def withdraw(self, caller: Caller) -> None:
+        """Let what the settings say hold again. Raises as `apply`."""
+        self._check_changeable()
+        await run_sync(self._store.decisions.withdraw, caller, self.encoder_id, self.default.tolerance)
+
+    def _check_changeable(self) -> None:
+        if self.default.is_fixed:
+            raise RefusalError("decision_fixed")

@@ -13,7 +13,7 @@ from face_api.inference import Analyser
 from face_api.services.photos import PhotoLimits
 from face_api.services.recording import recorded, with_total
 from face_api.settings import KeepImages
-from face_api.store import Added, Caller, Enrolled, Enrollment, Outcome, Profile, Store
+from face_api.store import Added, Caller, Enrolled, Enrollment, Outcome, Profile, Store, Via
 from face_engine.errors import FaceCountError, ImageError
 from face_engine.images import encode_png
 from face_engine.pipeline import dominant_face
@@ -45,7 +45,14 @@ class EnrollmentService:
     observe: Callable[[Outcome], None]
 
     async def enroll(
-        self, caller: Caller, company: str, user: str, profile: Profile, image: bytes, photo_limits: PhotoLimits
+        self,
+        caller: Caller,
+        company: str,
+        user: str,
+        profile: Profile,
+        image: bytes,
+        photo_limits: PhotoLimits,
+        via: Via,
     ) -> EnrollmentResult:
         """Register the photo. When this returns, the enrollment is on disk.
 
@@ -56,7 +63,7 @@ class EnrollmentService:
         photo_limits.check(image)
         start = time.perf_counter()
         timings_ms: StageTimings = {}
-        enrollment = Enrollment(company, user, profile, hashlib.sha256(image).digest())
+        enrollment = Enrollment(company, user, profile, hashlib.sha256(image).digest(), via)
         with timed(timings_ms, "store"):
             known = await run_sync(self.store.enrollments.note_repetition, caller, enrollment, self.analyser.encoder_id)
         if known is not None:
@@ -83,5 +90,5 @@ class EnrollmentService:
     def _add(self, caller: Caller, enrollment: Enrollment, face: Face, timings_ms: StageTimings) -> Added:
         chip_png = encode_png(face.chip) if self.keep_images == "chip" else None
         return self.store.enrollments.add(
-            caller, enrollment, face.template, chip_png, self.references_per_user, timings_ms
+            caller, enrollment, face.template, chip_png, face.quality, self.references_per_user, timings_ms
         )

@@ -39,6 +39,7 @@ Action = Literal[
     "reencode",
     "create_key",
     "revoke_key",
+    "decide",
 ]
 
 GENESIS = bytes(32)
@@ -56,12 +57,13 @@ _MOVE_HEAD = update(_HEAD)
 _MOVE_HEAD_BY_KEY = _MOVE_HEAD.where(exists().where(_KEY.c.key_id == bindparam("actor"), _KEY.c.revoked_at.is_(None)))
 _FIND_HEAD = select(_HEAD.c.sequence, _HEAD.c.hash, _HEAD.c.mac)
 _HOLD_HEAD = _FIND_HEAD.with_for_update()
-_ENTRIES = (
+ENTRIES = (
     select(AuditEvent, col(Company.name), col(User.key))
     .outerjoin(Company, col(Company.token) == col(AuditEvent.company))
     .outerjoin(User, col(User.token) == col(AuditEvent.user))
-    .order_by(col(AuditEvent.sequence))
 )
+"""What `AuditEntry.of` takes, in no order."""
+_IN_THEIR_ORDER = ENTRIES.order_by(col(AuditEvent.sequence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,27 @@ class AuditEntry:
     request_id: str | None
     details: Mapping[str, Any]
     hash: bytes
+
+    @classmethod
+    def of(cls, entry: AuditEvent, company: str | None, user: str | None) -> "AuditEntry":
+        """Return the entry of a row, and of the names of whom it is about. Raises AuditTrailBrokenError."""
+        try:
+            at, details = datetime.fromisoformat(entry.at), json.loads(entry.details)
+        except (TypeError, ValueError):
+            at, details = None, None
+        if at is None or not isinstance(details, dict) or not isinstance(entry.hash, bytes):
+            raise AuditTrailBrokenError(entry.sequence, "it is not what was appended there")
+        return cls(
+            sequence=entry.sequence,
+            at=at,
+            actor=entry.actor,
+            action=entry.action,
+            company=company or entry.company,
+            user=user or entry.user,
+            request_id=entry.request_id,
+            details=details,
+            hash=entry.hash,
+        )
 
 
 class AuditTrailBrokenError(StoreDamagedError):
@@ -230,11 +253,11 @@ class AuditTrail:
             AuditTrailBrokenError: an entry cannot be read.
         """
         while limit > 0:
-            statement = _ENTRIES.where(col(AuditEvent.sequence) > after).limit(min(limit, _BATCH))
+            statement = _IN_THEIR_ORDER.where(col(AuditEvent.sequence) > after).limit(min(limit, _BATCH))
             with self._database.reading() as session:
                 rows = session.execute(statement).all()
             for entry, company, user in rows:
-                yield _to_entry(entry, company, user)
+                yield AuditEntry.of(entry, company, user)
             if len(rows) < min(limit, _BATCH):
                 return
             limit -= len(rows)
@@ -264,21 +287,3 @@ class AuditTrail:
 
 def _head_mac(key: bytes, end: Checkpoint) -> bytes:
     return hmac.digest(key, b"head" + end.sequence.to_bytes(8, "big") + end.hash, "sha256")
-
-
-def _to_entry(entry: AuditEvent, company: str | None, user: str | None) -> AuditEntry:
-    try:
-        at, details = datetime.fromisoformat(entry.at), json.loads(entry.details)
-    except (TypeError, ValueError):
-        raise AuditTrailBrokenError(entry.sequence, "it is not what was appended there") from None
-    return AuditEntry(
-        sequence=entry.sequence,
-        at=at,
-        actor=entry.actor,
-        action=entry.action,
-        company=company or entry.company,
-        user=user or entry.user,
-        request_id=entry.request_id,
-        details=details,
-        hash=entry.hash,
-    )

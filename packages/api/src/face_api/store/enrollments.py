@@ -1,7 +1,8 @@
 """Who is enrolled under which company and id, with which references."""
 
 import hmac
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,20 +12,21 @@ from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller
 from face_api.store.database import Database
+from face_api.store.decisions import TOKEN
 from face_api.store.errors import StoreDamagedError
 from face_api.store.events import EventLog, Outcome
 from face_api.store.people import Person, References, find_or_make_user, find_user
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, User, table_of, utc_now
 from face_engine.timing import StageTimings
-from face_engine.types import TEMPLATE_SIZE, Template, Vector
+from face_engine.types import TEMPLATE_SIZE, Quality, Template, Vector
 
 TEMPLATE_DTYPE = np.dtype("<f4")
 
 # Built once: that takes longer than to execute them.
 _COMPANIES, _USERS, _REFERENCES = table_of(Company), table_of(User), table_of(Reference)
 _TEMPLATES = (
-    select(_USERS.c.token, _REFERENCES.c.id, _REFERENCES.c.encoder_id, _REFERENCES.c.template)
+    select(_USERS.c.token, TOKEN, _REFERENCES.c.id, _REFERENCES.c.encoder_id, _REFERENCES.c.template)
     .join_from(_REFERENCES, _USERS, _USERS.c.id == _REFERENCES.c.user_id)
     .join(_COMPANIES, _COMPANIES.c.id == _USERS.c.company_id)
     .where(_COMPANIES.c.name == bindparam("company"), _USERS.c.key == bindparam("user"))
@@ -38,6 +40,9 @@ _PHOTOS = (
 _INSERT = insert(table_of(Reference)).returning(table_of(Reference).c.id)
 
 Enrolled = Literal["enrolled", "already_enrolled"]
+
+Via = Literal["contract", "v1"]
+"""Through which of the two faces somebody was enrolled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Enrollment:
     user: str
     profile: Profile
     photo_sha256: bytes
+    via: Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,8 @@ class EnrollmentStore:
             Template(unpack(self._vault.open(sealed, "template", company, user, encoder_id)), encoder_id)
             for *_, encoder_id, sealed in rows
         )
-        return References(user, rows[0][0], templates, tuple(row[1] for row in rows))
+        user_token, decision_token, *_ = rows[0]
+        return References(user, user_token, decision_token, templates, tuple(row.id for row in rows))
 
     def note_repetition(self, caller: Caller, enrollment: Enrollment, encoder_id: str) -> int | None:
         """Return the id of the reference that this very photo is already, and update the profile; None: it is new."""
@@ -121,6 +128,7 @@ class EnrollmentStore:
         enrollment: Enrollment,
         template: Template,
         chip_png: bytes | None,
+        quality: Quality,
         limit: int,
         timings_ms: StageTimings,
     ) -> Added:
@@ -140,7 +148,9 @@ class EnrollmentStore:
             if known is not None:
                 added = Added("already_enrolled", known.id)
             else:
-                added = Added("enrolled", self._insert(session, person, enrollment, template, chip_png))
+                added = Added(
+                    "enrolled", self._insert(session, caller, person, enrollment, template, chip_png, quality)
+                )
                 others = [reference.id for reference in references if reference not in same_photo]
                 retired = [reference.id for reference in same_photo] + others[: max(0, len(others) + 1 - limit)]
                 if retired:
@@ -179,7 +189,14 @@ class EnrollmentStore:
         return None
 
     def _insert(
-        self, session: Session, person: Person, enrollment: Enrollment, template: Template, chip_png: bytes | None
+        self,
+        session: Session,
+        caller: Caller,
+        person: Person,
+        enrollment: Enrollment,
+        template: Template,
+        chip_png: bytes | None,
+        quality: Quality,
     ) -> int:
         """Insert the reference, and return its id."""
         place = enrollment.company, enrollment.user, template.encoder_id
@@ -192,6 +209,9 @@ class EnrollmentStore:
             "photo_digest": self._vault.seal(enrollment.photo_sha256, "photo_digest", *place),
             "chip": None if chip_png is None else self._vault.seal(chip_png, "chip", *place),
             "created_at": utc_now(),
+            "via": enrollment.via,
+            "enrolled_by": caller.actor,
+            "quality": self._vault.seal(pack_quality(quality), "quality", *place),
         }
         return int(session.connection().execute(_INSERT, reference).scalar_one())
 
@@ -214,6 +234,16 @@ class EnrollmentStore:
 def pack(template: Template) -> bytes:
     """Return a template's vector as bytes: 128 little-endian float32."""
     return template.vector.astype(TEMPLATE_DTYPE).tobytes()
+
+
+def pack_quality(quality: Quality) -> bytes:
+    return json.dumps(asdict(quality), separators=(",", ":")).encode()
+
+
+def unpack_quality(value: bytes) -> Quality:
+    """Return the quality of `pack_quality`'s bytes."""
+    fields = json.loads(value)
+    return Quality(**fields | {"reasons": tuple(fields["reasons"])})
 
 
 def unpack(value: bytes) -> Vector:

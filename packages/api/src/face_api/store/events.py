@@ -185,37 +185,47 @@ class EventLog:
 
 @dataclass(frozen=True, slots=True)
 class FoundEvents:
-    """Whom a filter is about, and what is true of the events it means."""
+    """Whom a filter is about, and what is true of the events it means: of whose, what and when they are."""
 
     subject: Subject
-    conditions: Sequence[ColumnElement[bool]]
+    company_id: int | None
+    person: Sequence[ColumnElement[bool]]
+    kind: Sequence[ColumnElement[bool]]
+    time: Sequence[ColumnElement[bool]]
+
+    @property
+    def conditions(self) -> Sequence[ColumnElement[bool]]:
+        return [*self.person, *self.kind, *self.time]
 
 
 def find_events(session: Session, wanted: EventFilter) -> FoundEvents | None:
     """Return how to find the events that are meant; None where company or user is not registered."""
-    subject = Subject()
-    conditions: list[ColumnElement[bool]] = []
+    found: Person | None = None
+    person: list[ColumnElement[bool]] = []
+    kind: list[ColumnElement[bool]] = []
+    time: list[ColumnElement[bool]] = []
     if wanted.company is not None:
         if wanted.user is None:
-            person = find_company(session, wanted.company)
+            found = find_company(session, wanted.company)
         else:
-            person = find_user(session, wanted.company, wanted.user)
-        if person is None:
+            found = find_user(session, wanted.company, wanted.user)
+        if found is None:
             return None
-        subject = person.subject
-        if person.user_id is None:
-            conditions.append(col(AnalysisEvent.company_id) == person.company_id)
+        if found.user_id is None:
+            person.append(col(AnalysisEvent.company_id) == found.company_id)
         else:
-            conditions.append(col(AnalysisEvent.user_id) == person.user_id)
+            person.append(col(AnalysisEvent.user_id) == found.user_id)
     if wanted.operation is not None:
-        conditions.append(col(AnalysisEvent.operation) == wanted.operation)
+        kind.append(col(AnalysisEvent.operation) == wanted.operation)
     if wanted.reason is not None:
-        conditions.append(col(AnalysisEvent.reason) == wanted.reason)
+        kind.append(col(AnalysisEvent.reason) == wanted.reason)
     if wanted.since is not None:
-        conditions.append(col(AnalysisEvent.at) >= wanted.since)
+        time.append(col(AnalysisEvent.at) >= wanted.since)
     if wanted.until is not None:
-        conditions.append(col(AnalysisEvent.at) < wanted.until)
-    return FoundEvents(subject, conditions)
+        time.append(col(AnalysisEvent.at) < wanted.until)
+    if found is None:
+        return FoundEvents(Subject(), None, person, kind, time)
+    return FoundEvents(found.subject, found.company_id, person, kind, time)
 
 
 def _to_event(event: AnalysisEvent, company: str | None, user: str | None) -> Event:

@@ -44,6 +44,9 @@ class References:
 
     user: str
     user_token: str
+    decision_token: str | None
+    """Of the tolerance that was applied; None: none was."""
+
     templates: tuple[Template, ...]
     ids: tuple[int, ...]
     """Of the templates, in their order."""
@@ -54,6 +57,7 @@ class References:
         return References(
             self.user,
             self.user_token,
+            self.decision_token,
             tuple(self.templates[number] for number in chosen),
             tuple(self.ids[number] for number in chosen),
         )

@@ -121,6 +121,7 @@ class Reencoder:
             return True
         place = chip.company, chip.user, template.encoder_id
         sealed = self._vault.seal(pack(template), "template", *place)
+        quality = old.quality and self._vault.open(old.quality, "quality", chip.company, chip.user, old.encoder_id)
         session.execute(
             update(Reference)
             .where(col(Reference.id) == old.id)
@@ -130,6 +131,7 @@ class Reencoder:
                 template=sealed,
                 photo_digest=self._vault.seal(digest, "photo_digest", *place),
                 chip=self._vault.seal(chip.chip_png, "chip", *place),
+                quality=quality and self._vault.seal(quality, "quality", *place),
             )
         )
         return True

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select, update
@@ -11,6 +12,7 @@ from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
+from face_api.store.decisions import keys_of_decision, reseal_decision
 from face_api.store.errors import StoreDamagedError, log_damage
 from face_api.store.idempotency import keys_of_answers, place_of
 from face_api.store.people import keys_of_references
@@ -29,6 +31,7 @@ _SEALED_WITH = (
         col(Reference.template),
         col(Reference.photo_digest),
         col(Reference.chip),
+        col(Reference.quality),
         col(Company.name),
         col(User.key),
     )
@@ -68,6 +71,8 @@ class Resealer:
     def begin(self, caller: Caller) -> Rotation:
         """Make a new current key where the source of keys can and no earlier rotation is unfinished; seal the secrets.
 
+        And the tolerance that was applied.
+
         Interrupted at any time, a rotation is finished by beginning again.
         """
         with self._database.writing() as session:
@@ -82,6 +87,7 @@ class Resealer:
                 secret.value = self._vault.seal(self._vault.open(secret.value, *place), *place)
                 secret.key_id = key_id_of(secret.value)
             session.flush()
+            reseal_decision(session, self._vault, current)
             if secrets:
                 self._audit.append(session, caller, "rotate", Subject(), {"key": current})
         # Who asked for the former key before it was renewed may not have written yet.
@@ -103,7 +109,7 @@ class Resealer:
                 yield done
 
     def former_keys(self, current: str) -> list[str]:
-        """Return the ids of the other keys with which references or answers are sealed."""
+        """Return the ids of the other keys with which references, answers or the applied tolerance are sealed."""
         with self._database.reading() as session:
             return self._former(session, current)
 
@@ -111,7 +117,8 @@ class Resealer:
         return session.scalars(select(Secret).where(col(Secret.key_id) != current)).all()
 
     def _former(self, session: Session, current: str) -> list[str]:
-        return sorted({*keys_of_references(session), *keys_of_answers(session)} - {current})
+        keys = keys_of_references(session), keys_of_answers(session), keys_of_decision(session)
+        return sorted(set(chain(*keys)) - {current})
 
     def _count(self, current: str) -> int:
         with self._database.reading() as session:
@@ -143,8 +150,7 @@ class Resealer:
     def _reseal(self, session: Session, row: Row[*tuple[Any, ...]]) -> bool:
         place = row.name, row.key, row.encoder_id
         sealed = {"template": row.template, "photo_digest": row.photo_digest}
-        if row.chip is not None:
-            sealed["chip"] = row.chip
+        sealed |= {column: row._mapping[column] for column in ("chip", "quality") if row._mapping[column] is not None}
         try:
             values = {column: self._vault.open(value, column, *place) for column, value in sealed.items()}
         except StoreDamagedError as error:

@@ -1,47 +1,45 @@
-"""What the events add up to, by time bucket and operation: how they ended, and how long the stages took.
+"""What the events add up to, by time bucket or company, and operation: how they ended, and how long the stages took.
 
-Percentiles are nearest-rank: p95 is the smallest value that at least 95 % of all do not exceed. SQLite would take half
-a minute to rank those of a million events. Of more than RANKED, therefore, about so many are ranked, picked evenly:
-a percentile p of n values (0 < p < 1) is then hardly ever further off than the p +- 2 * sqrt(p * (1 - p) / n) of all.
-Outcomes and verdicts are counted whole in any case.
+Outcomes and verdicts are counted whole, by the database, whose index has them in the order of hours.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, cast
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Select, case, extract, func, literal, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    extract,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from face_api.store.database import Database
-from face_api.store.events import STAGES, EventFilter, FoundEvents, Operation, find_events
-from face_api.store.tables import AnalysisEvent, table_of
+from face_api.store.events import EventFilter, FoundEvents, Operation, find_events
+from face_api.store.latency import Key, Percentiles, find_latency
+from face_api.store.tables import AnalysisEvent, Company, hour_of, table_of
 
-RANKED = 50_000
-"""Up to so many events, percentiles are exact."""
+FEW = 20_000
+"""Up to so many events of a company, SQLite's sort takes less time than all companies' events in their order."""
 
-PERCENTS = (50, 95, 99)
+MAX_COMPANIES = 1_000
 
+_HOUR_S = 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENT = table_of(AnalysisEvent)
-
-_GOLDEN = 40_503
-"""2^16 by the golden ratio: multiples of it lie evenly modulo 2^16 (Knuth, The Art of Computer Programming, 6.4)."""
-
-_Key = tuple[int, str]
-"""A bucket's number, counted from the epoch, and the operation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Percentiles:
-    """Nearest-rank percentiles of the `count` values that were ranked, in milliseconds."""
-
-    count: int
-    p50: float
-    p95: float
-    p99: float
+_COMPANY = table_of(Company)
+_NOBODY = 0
+"""The number of the company that is none."""
+_company_number = func.coalesce(_EVENT.c.company_id, _NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,89 +56,179 @@ class Bucket:
     """By stage; without those that no event has."""
 
 
+@dataclass(frozen=True, slots=True)
+class CompanyTally:
+    """The events of one operation of a company; None: of who was not registered. Else as in a bucket."""
+
+    company: str | None
+    operation: Operation
+    outcomes: Mapping[str, int]
+    matches: int
+    dismatches: int
+    latency: Mapping[str, Percentiles]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyTallies:
+    """Those of the companies with the most events, these first. `more`: other companies have some as well."""
+
+    items: Sequence[CompanyTally]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Into which parts events are added up, each a number.
+
+    Args:
+        of_event: which part an event is in.
+        of_hour: which one all are in of an hour (and of a company, where there is one); None: an hour may have several.
+        company: what else than the hour tells that.
+    """
+
+    of_event: ColumnElement[int]
+    of_hour: ColumnElement[int] | None
+    company: Sequence[ColumnElement[Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """Reason, events, matches and dismatches of each part and operation."""
+
+    rows: Mapping[Key, Sequence[tuple[str, int, int, int]]]
+
+    def events(self, keys: Iterable[Key]) -> int:
+        return sum(count for key in keys for _, count, _, _ in self.rows[key])
+
+    def tally(self, key: Key) -> dict[str, Any]:
+        rows = self.rows[key]
+        return {
+            "operation": key[1],
+            "outcomes": {reason: events for reason, events, _, _ in rows},
+            "matches": sum(matches for _, _, matches, _ in rows),
+            "dismatches": sum(dismatches for _, _, _, dismatches in rows),
+        }
+
+
 class Statistics:
     """Adds events up. Methods raise StoreError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def summary(self, wanted: EventFilter, bucket_s: int) -> list[Bucket]:
+    def summary(self, wanted: EventFilter, bucket_s: int | None) -> list[Bucket]:
         """Return the buckets in which there are events, in the order of time and operation.
 
         Args:
-            bucket_s: the length of a bucket in seconds (>= 1).
+            bucket_s: the length of a bucket in seconds (>= 1). None: one bucket of all, from `wanted.since` on, or from
+                the epoch.
         """
         with self._database.reading() as session:
             found = find_events(session, wanted)
             if found is None:
                 return []
-            bucket = self._bucket_number(bucket_s)
-            outcomes = _outcomes(session, found, bucket)
-            events = sum(count for rows in outcomes.values() for _, count, *_ in rows)
-            latency = _latency(session, found, bucket, events)
-        return [_to_bucket(key, bucket_s, rows, latency[key]) for key, rows in outcomes.items()]
+            parts = self._whole() if bucket_s is None else self._buckets(bucket_s)
+            outcomes = _outcomes(session, found, wanted, parts)
+            latency = find_latency(session, found.conditions, parts.of_event, outcomes.events(outcomes.rows))
+        start = wanted.since or _EPOCH
+        return [
+            Bucket(
+                start=start if bucket_s is None else _EPOCH + timedelta(seconds=key[0] * bucket_s),
+                **outcomes.tally(key),
+                latency=latency.get(key, {}),
+            )
+            for key in outcomes.rows
+        ]
 
-    def _bucket_number(self, bucket_s: int) -> ColumnElement[int]:
+    def companies(self, wanted: EventFilter, limit: int = MAX_COMPANIES) -> CompanyTallies:
+        """Return what the events of each company add up to, of the `limit` companies with the most events."""
+        with self._database.reading() as session:
+            found = find_events(session, wanted)
+            if found is None:
+                return CompanyTallies([], more=False)
+            parts = _Parts(_company_number, _company_number, (_EVENT.c.company_id,))
+            outcomes = _outcomes(session, found, wanted, parts)
+            by_company = {number: list(keys) for number, keys in groupby(outcomes.rows, key=lambda key: key[0])}
+            most = sorted(by_company, key=lambda number: -outcomes.events(by_company[number]))[:limit]
+            keys = [key for number in most for key in by_company[number]]
+            more = len(most) < len(by_company)
+            conditions = [*found.conditions, _company_number.in_(most)] if more else found.conditions
+            latency = find_latency(session, conditions, parts.of_event, outcomes.events(keys))
+            names = dict(session.execute(select(_COMPANY.c.id, _COMPANY.c.name).where(_COMPANY.c.id.in_(most))).all())
+        items = [
+            CompanyTally(company=names.get(key[0]), **outcomes.tally(key), latency=latency.get(key, {})) for key in keys
+        ]
+        return CompanyTallies(items, more)
+
+    def _whole(self) -> _Parts:
+        return _Parts(literal(0), literal(0))
+
+    def _buckets(self, bucket_s: int) -> _Parts:
+        if bucket_s % _HOUR_S == 0:
+            of_hour = _EVENT.c.hour // (bucket_s // _HOUR_S)
+            return _Parts(of_hour, of_hour)
         seconds: ColumnElement[Any]
         # Without the fraction, which SQLite would round to milliseconds, and a cast to a second.
         if self._database.is_sqlite:
             seconds = extract("epoch", func.substr(_EVENT.c.at, 1, len("2026-01-01 00:00:00")))
         else:
             seconds = func.floor(extract("epoch", _EVENT.c.at))
-        return (seconds.cast(BigInteger) // bucket_s).label("bucket")
+        return _Parts(seconds.cast(BigInteger) // bucket_s, None)
 
 
-def _outcomes(session: Session, found: FoundEvents, bucket: ColumnElement[int]) -> Mapping[_Key, list[Any]]:
-    """Return reason, events, matches and dismatches of each bucket and operation."""
-    parts = bucket, _EVENT.c.operation, _EVENT.c.reason
-    sums = func.count(), func.sum(_EVENT.c.matches), func.sum(_EVENT.c.dismatches)
-    statement = select(*parts, *sums).where(*found.conditions).group_by(*parts).order_by(*parts)
-    outcomes: dict[_Key, list[Any]] = defaultdict(list)
-    for number, operation, *row in session.execute(statement):
-        outcomes[number, operation].append(row)
-    return outcomes
+def _outcomes(session: Session, found: FoundEvents, wanted: EventFilter, parts: _Parts) -> _Outcomes:
+    is_companys = wanted.company is not None and wanted.user is None
+    if parts.of_hour is None or wanted.user is not None or (is_companys and _are_few(session, found.conditions)):
+        rows = _events(found.conditions, parts).subquery().c
+    else:
+        rows = _hours(found, wanted, parts).subquery().c
+    sums = (func.sum(column).cast(BigInteger) for column in (rows.events, rows.matches, rows.dismatches))
+    key = rows.part, rows.operation, rows.reason
+    outcomes: dict[Key, list[Any]] = defaultdict(list)
+    for part, operation, *row in session.execute(select(*key, *sums).group_by(*key).order_by(*key)):
+        outcomes[part, operation].append(tuple(row))
+    return _Outcomes(outcomes)
 
 
-def _latency(
-    session: Session, found: FoundEvents, bucket: ColumnElement[int], events: int
-) -> Mapping[_Key, Mapping[str, Percentiles]]:
-    """Return the percentiles by stage of each bucket and operation."""
-    stages = [_EVENT.c[f"{stage}_ms"].label(stage) for stage in STAGES]
-    timings = select(bucket, _EVENT.c.operation, *stages).where(*found.conditions)
-    if events > RANKED:
-        timings = timings.where(_EVENT.c.id * _GOLDEN % 2**16 < 2**16 * RANKED // events)
-    table = timings.cte("timings")  # used by all stages, and so read once
-    latency: dict[_Key, dict[str, Percentiles]] = defaultdict(dict)
-    for number, operation, stage, *percentiles in session.execute(union_all(*(_ranked(table, s) for s in STAGES))):
-        latency[number, operation][stage] = Percentiles(*percentiles)
-    return latency
+def _are_few(session: Session, conditions: Sequence[ColumnElement[bool]]) -> bool:
+    some = select(_EVENT.c.id).where(*conditions).limit(FEW + 1).subquery()
+    return session.execute(select(func.count()).select_from(some)).scalar_one() <= FEW
 
 
-def _ranked(timings: CTE, stage: str) -> Select[Any]:
-    value = timings.c[stage]
-    parts = timings.c.bucket, timings.c.operation
-    ranked = (
+def _hours(found: FoundEvents, wanted: EventFilter, parts: _Parts) -> CompoundSelect[Any]:
+    """Return whole hours, added up in the order of an index, and one by one the events of those that are cut."""
+    hour = _EVENT.c.hour
+    cut = [hour_of(moment) for moment in (wanted.since, wanted.until) if moment is not None]
+    conditions = list(found.kind)
+    if found.company_id is not None:
+        # Not by the column alone: SQLite would take the companies' index, and then sort.
+        conditions.append(_company_number == found.company_id)
+    inner = list(conditions)
+    if wanted.since is not None:
+        inner.append(hour > hour_of(wanted.since))
+    if wanted.until is not None:
+        inner.append(hour < hour_of(wanted.until))
+    hours = (
         select(
-            *parts,
-            value.label("value"),
-            func.row_number().over(partition_by=parts, order_by=value).label("rank"),
-            func.count().over(partition_by=parts).label("count"),
+            cast(ColumnElement[int], parts.of_hour).label("part"),
+            _EVENT.c.operation,
+            _EVENT.c.reason,
+            func.count().label("events"),
+            func.sum(_EVENT.c.matches).label("matches"),
+            func.sum(_EVENT.c.dismatches).label("dismatches"),
         )
-        .where(value.is_not(None))
-        .subquery()
-    ).c
-    percentiles = (func.min(case((ranked.rank * 100 >= ranked.count * percent, ranked.value))) for percent in PERCENTS)
-    group = ranked.bucket, ranked.operation
-    return select(*group, literal(stage), func.max(ranked.count), *percentiles).group_by(*group)
-
-
-def _to_bucket(key: _Key, bucket_s: int, outcomes: list[Any], latency: Mapping[str, Percentiles]) -> Bucket:
-    number, operation = key
-    return Bucket(
-        start=_EPOCH + timedelta(seconds=number * bucket_s),
-        operation=cast(Operation, operation),
-        outcomes={reason: events for reason, events, *_ in outcomes},
-        matches=sum(matches for *_, matches, _ in outcomes),
-        dismatches=sum(dismatches for *_, dismatches in outcomes),
-        latency=latency,
+        .where(*inner)
+        .group_by(hour, _EVENT.c.operation, _EVENT.c.reason, *parts.company)
     )
+    return union_all(hours, _events([*conditions, *found.time, hour.in_(cut)], parts))
+
+
+def _events(conditions: Sequence[ColumnElement[bool]], parts: _Parts) -> Select[Any]:
+    return select(
+        parts.of_event.label("part"),
+        _EVENT.c.operation,
+        _EVENT.c.reason,
+        literal(1).label("events"),
+        _EVENT.c.matches,
+        _EVENT.c.dismatches,
+    ).where(*conditions)

@@ -13,6 +13,7 @@ from face_api.settings import PREFIX, Settings, SettingsError
 from face_api.store.api_keys import ApiKeys
 from face_api.store.audit import AuditTrail
 from face_api.store.database import Database, parse_url, sqlite_url
+from face_api.store.decisions import DecisionStore
 from face_api.store.directory import Directory
 from face_api.store.enrollments import EnrollmentStore
 from face_api.store.erasure import Eraser
@@ -28,10 +29,12 @@ from face_api.store.errors import (
 )
 from face_api.store.events import EventLog
 from face_api.store.idempotency import IdempotencyStore
+from face_api.store.inspector import Inspector
 from face_api.store.keys import GivenKeys, KeyFile, Keys
 from face_api.store.migrations import FIRST_SEALED, HEAD, REVISIONS, UNSEALED, downgrade, revision_of, upgrade
 from face_api.store.people import keys_of_references
 from face_api.store.reencoding import Reencoder
+from face_api.store.registry import Registry
 from face_api.store.resealing import Resealer
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.statistics import Statistics
@@ -61,11 +64,14 @@ class Store:
     idempotency: IdempotencyStore
     events: EventLog
     statistics: Statistics
+    registry: Registry
+    inspector: Inspector
     enrollments: EnrollmentStore
     directory: Directory
     eraser: Eraser
     resealer: Resealer
     reencoder: Reencoder
+    decisions: DecisionStore
     pseudonym_key: bytes
     """32 bytes of the database's own, for hashes by which a name is known again and cannot be found by trying."""
 
@@ -130,6 +136,8 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         audit = AuditTrail(database, _secret(database, vault, _AUDIT_KEY))
         pepper = _secret(database, vault, _PEPPER)
         _check_keys(database, vault)
+        decisions = DecisionStore(database, vault, audit)
+        _check_decision(decisions)
         database.check_durability()
         try:
             audit.end()
@@ -154,11 +162,14 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         IdempotencyStore(database, vault, pepper),
         events,
         Statistics(database),
+        Registry(database),
+        Inspector(database, audit),
         EnrollmentStore(database, vault, audit, events),
         Directory(database, vault, audit),
         Eraser(database, audit),
         Resealer(database, vault, audit),
         Reencoder(database, vault, audit),
+        decisions,
         hmac.digest(pepper, b"pseudonyms", "sha256"),
     )
 
@@ -289,6 +300,14 @@ def _check_keys(database: Database, vault: Vault) -> None:
             # So few may be damaged as well, and the others are not to wait for them.
             for reference_id, *_ in rows:
                 logger.error("reference %d does not open with the key %s", reference_id, key_id)
+
+
+def _check_decision(decisions: DecisionStore) -> None:
+    """Make sure that there is a key for the applied tolerance. Raises KeysError."""
+    try:
+        decisions.find()
+    except StoreDamagedError as error:
+        logger.error("the applied tolerance: %s: photos are not analysed until another one is applied", error)  # noqa: TRY400 - no bug
 
 
 def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:

@@ -5,7 +5,7 @@ alone: with their rows the trail's link to them is gone.
 """
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, String, Table, TypeDecorator
@@ -35,6 +35,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 BIG_INTEGER = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER key counts by itself there
 
 NAME = String(128).with_variant(String(128, collation="C"), "postgresql")
@@ -50,8 +52,17 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def hour_of(moment: datetime) -> int:
+    """Return the number of the hour that a moment is in, counted from the epoch."""
+    return (moment - _EPOCH) // timedelta(hours=1)
+
+
 def new_token() -> str:
     return uuid.uuid4().hex
+
+
+def _hour_of_row(context: Any) -> int:
+    return hour_of(context.get_current_parameters()["at"])
 
 
 def _id() -> Any:
@@ -81,7 +92,10 @@ class User(SQLModel, table=True):
     """A person whom a company enrolls, under the id that the company gave."""
 
     __tablename__ = "users"
-    __table_args__ = (UniqueConstraint("company_id", "key"),)
+    __table_args__ = (
+        UniqueConstraint("company_id", "key"),
+        Index(None, "company_id", "created_at", "id", "key"),  # with the key, by which lists are searched
+    )
 
     id: int = _id()
     company_id: int = _owner("companies")
@@ -96,16 +110,23 @@ class Reference(SQLModel, table=True):
     """An enrolled template. What is of the face or the photo is sealed, each for this user, encoder and column."""
 
     __tablename__ = "face_references"  # `references` is a word of SQL
-    __table_args__ = ({"sqlite_autoincrement": True},)  # an id that was removed never stands for another photo
+    __table_args__ = (
+        Index(None, "user_id", "encoder_id"),
+        {"sqlite_autoincrement": True},  # an id that was removed never stands for another photo
+    )
 
     id: int = _id()
-    user_id: int = _owner("users", index=True)
+    user_id: int = _owner("users")
     encoder_id: str = Field(max_length=200)
-    key_id: str = Field(max_length=32, index=True)  # with which all three are sealed
+    key_id: str = Field(max_length=32, index=True)  # with which all that is sealed here is
     template: bytes  # of 128 little-endian float32
     photo_digest: bytes  # of the photo's SHA-256, by which it is known again
     chip: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # of a PNG of 150 x 150
     created_at: datetime = _moment()
+    # None of these three is known of who was enrolled before they were kept.
+    via: str | None = Field(default=None, max_length=16)  # contract, v1
+    enrolled_by: str | None = Field(default=None, max_length=64)  # the caller, as the audit trail names them
+    quality: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # of JSON: face_engine.types.Quality
 
 
 class ApiKey(SQLModel, table=True):
@@ -146,10 +167,16 @@ class AnalysisEvent(SQLModel, table=True):
     """
 
     __tablename__ = "analysis_events"
-    __table_args__ = (Index(None, "company_id", "at"), Index(None, "user_id", "at"))
+    __table_args__ = (
+        Index(None, "company_id", "at"),
+        Index(None, "user_id", "at"),
+        # All that is added up, in the order in which it is grouped: without it SQLite would sort.
+        Index("ix_analysis_events_hour", "hour", "operation", "reason", "company_id", "matches", "dismatches"),
+    )
 
     id: int = _id()
     at: datetime = _moment(index=True)
+    hour: int = Field(default=None, sa_column=Column(Integer, nullable=False, default=_hour_of_row))  # of `at`
     operation: str = Field(max_length=16)  # enroll, analyse
     company_id: int | None = _owner("companies", nullable=True)
     user_id: int | None = _owner("users", nullable=True)
@@ -174,8 +201,8 @@ class AuditEvent(SQLModel, table=True):
 
     sequence: int = Field(sa_column=Column(BIG_INTEGER, primary_key=True, autoincrement=False))
     at: str = Field(max_length=32)  # ISO 8601, UTC: hashed as it stands
-    actor: str = Field(max_length=64)
-    action: str = Field(max_length=16)
+    actor: str = Field(max_length=64, index=True)
+    action: str = Field(max_length=16, index=True)
     company: str | None = Field(default=None, max_length=32, index=True)  # the token of the row
     user: str | None = Field(default=None, max_length=32, index=True)  # the token of the row
     request_id: str | None = Field(default=None, max_length=64)
@@ -192,6 +219,17 @@ class AuditHead(SQLModel, table=True):
     sequence: int = Field(sa_column=Column(BIG_INTEGER, nullable=False))
     hash: bytes  # the last entry's
     mac: bytes  # 32 bytes
+
+
+class AppliedDecision(SQLModel, table=True):
+    """The tolerance that an administrator applied (see face_api.store.decisions); at most this one row."""
+
+    __tablename__ = "applied_decisions"
+
+    id: int = Field(default=1, primary_key=True)
+    token: str = Field(max_length=32)  # random: another one for each that is applied
+    key_id: str = Field(max_length=32)  # with which the value is sealed
+    value: bytes  # sealed: who can write to the table but has no key must not make strangers match
 
 
 class Secret(SQLModel, table=True):

@@ -2,13 +2,10 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 
 import click
-from tqdm import tqdm
 
 from face_engine.cli.common import (
     EXIT_ENVIRONMENT,
@@ -20,6 +17,7 @@ from face_engine.cli.common import (
     printable,
     tolerance_option,
 )
+from face_engine.cli.progress import ProgressForm, progress_in
 from face_engine.errors import EvaluationError, InferenceError, ProblemsFoundError
 from face_engine.evaluation.data_set import DataSetOptions, OnProblem, Protocol
 from face_engine.evaluation.encodings import FaceChoice
@@ -83,6 +81,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--gallery", type=click.IntRange(0, 100), default=12, show_default=True, help="Worst pairs of each kind to show."
 )
+@click.option(
+    "--progress",
+    type=click.Choice(get_args(ProgressForm)),
+    default="bar",
+    show_default=True,
+    help="On standard error: a bar where that is a terminal, or lines of JSON for the program that started this one.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace the finished report of another set, if --out holds one.")
 @click.option("--keep-encodings", is_flag=True, help="Leave the templates in the report's folder, for another run.")
 @engine_options
@@ -103,6 +108,7 @@ def evaluate(
     max_non_mated: int,
     seed: int,
     gallery: int,
+    progress: ProgressForm,
     overwrite: bool,
     keep_encodings: bool,
     runtime: str,
@@ -147,7 +153,9 @@ def evaluate(
         "exact_upsample": (DEFAULT_EXACT_UPSAMPLE if upsample is None else upsample) if exact else None,
     }
     try:
-        results = evaluate_set(engine, settings, options, Report(out), _bar, ["face-engine", *sys.argv[1:]])
+        results = evaluate_set(
+            engine, settings, options, Report(out), progress_in(progress), ["face-engine", *sys.argv[1:]]
+        )
     except ProblemsFoundError as error:
         for problem in error.listed[:PROBLEMS_SHOWN]:
             click.echo(printable(problem), err=True)
@@ -191,9 +199,3 @@ def compare_reports(old: Path, new: Path, alpha: float, as_json: bool) -> None:
     click.echo(json.dumps(comparison) if as_json else "\n".join(map(printable, comparison_table(comparison))))
     if comparison["regression"]:
         sys.exit(EXIT_REGRESSION)
-
-
-@contextmanager
-def _bar(*, title: str, total: int, unit: str) -> Iterator[Callable[[int], object]]:
-    with tqdm(total=total, desc=title, unit=unit, unit_scale=unit == "pair", file=sys.stderr, disable=None) as bar:
-        yield bar.update

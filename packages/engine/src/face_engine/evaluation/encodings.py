@@ -15,8 +15,7 @@ from face_engine.errors import DataSetError, FaceCountError, ImageError, PhotoFi
 from face_engine.evaluation.labels import Photo
 from face_engine.evaluation.progress import Progress
 from face_engine.files import read_photo, replace_file
-from face_engine.pipeline import dominant_face
-from face_engine.search import side
+from face_engine.search import dominant_face, side
 from face_engine.types import TEMPLATE_SIZE, Analysis, Face
 
 SHARD_PHOTOS = 32

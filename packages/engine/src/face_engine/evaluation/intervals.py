@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from face_engine.calibration import RULE_OF_THREE
+from face_engine.cores import usable_cores
 from face_engine.evaluation.labels import Pairs
 from face_engine.evaluation.scores import MAX_STEP, NOT_COMPARED, STEPS
-from face_engine.runtimes import usable_cores
 
 CONFIDENCE = 0.95
 REPLICATES = 1_000

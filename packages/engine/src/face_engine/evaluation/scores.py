@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from face_engine.cores import usable_cores
 from face_engine.errors import ReportError
 from face_engine.evaluation.labels import PAIR, Pairs, PairSource
 from face_engine.evaluation.progress import Progress
 from face_engine.files import replace_file
 from face_engine.matching import MAX_TOLERANCE
-from face_engine.runtimes import usable_cores
 
 STEPS = 1_000_000
 """In a distance of 1."""

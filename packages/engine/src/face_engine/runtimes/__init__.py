@@ -2,11 +2,10 @@
 
 import importlib
 import importlib.util
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, Protocol, cast, get_args
 
+from face_engine.cores import usable_cores
 from face_engine.errors import DeviceUnavailableError, RuntimeUnavailableError
 from face_engine.images import use_threads
 from face_engine.runtimes.base import DEVICES, Device, DeviceStatus, Runtime, encoder_id
@@ -39,10 +38,6 @@ REQUIRED_MODULES: dict[str, Sequence[str]] = {
 }
 
 
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Microseconds of processor time, and of the period in which a container may use them (Linux, cgroup v2)."""
-
-
 class _Module(Protocol):
     """What each runtime's module offers."""
 
@@ -52,16 +47,6 @@ class _Module(Protocol):
     def device_status(self, device: Device) -> DeviceStatus: ...
 
     def create(self, device: Device, threads: int) -> Runtime: ...
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use: what taskset and a container's quota leave to it, at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP_QUOTA.read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no control groups here, or no quota: "max 100000"
-        return cores
 
 
 def choose_runtime(device: Device) -> tuple[RuntimeName, str]:

@@ -10,7 +10,15 @@ from face_api.errors import RefusalError
 from face_api.responses import json_answer
 from face_api.routes.door import Call
 from face_api.routes.v1 import schemas
-from face_api.routes.v1.endpoints import PREFIX, Endpoint, next_cursor, number_cursor_of, query_of
+from face_api.routes.v1.endpoints import (
+    PREFIX,
+    Endpoint,
+    check_whose,
+    in_utc,
+    next_cursor,
+    number_cursor_of,
+    query_of,
+)
 from face_api.store import EventFilter, Store, utc_now
 
 TAG = "activity"
@@ -30,23 +38,35 @@ def activity_endpoints(store: Store) -> list[Endpoint]:
 
     async def view_statistics(call: Call) -> Response:
         query = query_of(call, schemas.StatsQuery)
-        until = _in_utc(query.until) or utc_now()
-        since = _in_utc(query.since) or max(until, _EARLIEST + DEFAULT_STRETCH) - DEFAULT_STRETCH
-        if (until - since) / timedelta(seconds=query.bucket_s) > schemas.MAX_BUCKETS:
+        since, until = _stretch(query.since, query.until)
+        if not query.whole and (until - since) / timedelta(seconds=query.bucket_s) > schemas.MAX_BUCKETS:
             problem = f"more than {schemas.MAX_BUCKETS} buckets: choose longer ones"
             raise RefusalError("query_invalid", {"errors": [{"parameter": "bucket_s", "problem": problem}]})
         wanted = _wanted(call, query.model_copy(update={"since": since, "until": until}))
+        bucket_s = None if query.whole else query.bucket_s
 
         def work() -> Response:  # all of it in a thread: an answer may have megabytes
-            buckets = store.statistics.summary(wanted, query.bucket_s)
+            buckets = store.statistics.summary(wanted, bucket_s)
             return json_answer(
                 schemas.Stats(
                     since=since,
                     until=until,
-                    bucket_s=query.bucket_s,
+                    bucket_s=bucket_s,
                     buckets=[schemas.Bucket.model_validate(bucket) for bucket in buckets],
                 )
             )
+
+        return await run_sync(work)
+
+    async def compare_companies(call: Call) -> Response:
+        query = query_of(call, schemas.CompanyStatsQuery)
+        since, until = _stretch(query.since, query.until)
+        wanted = _wanted(call, schemas.Filter(operation=query.operation, since=since, until=until))
+
+        def work() -> Response:
+            tallies = store.statistics.companies(wanted)
+            items = [schemas.CompanyTally.model_validate(tally) for tally in tallies.items]
+            return json_answer(schemas.CompanyStats(since=since, until=until, items=items, more=tallies.more))
 
         return await run_sync(work)
 
@@ -71,23 +91,27 @@ def activity_endpoints(store: Store) -> list[Endpoint]:
             ("company_forbidden",),
             query=schemas.StatsQuery,
         ),
+        Endpoint(
+            "GET",
+            PREFIX + "/stats/companies",
+            compare_companies,
+            TAG,
+            "The same by company, those with the most requests first; with a company's key, of that company",
+            {200: schemas.CompanyStats},
+            query=schemas.CompanyStatsQuery,
+        ),
     ]
+
+
+def _stretch(since: datetime | None, until: datetime | None) -> tuple[datetime, datetime]:
+    """Return both moments in UTC: the last day, if they say nothing else. Raises RefusalError."""
+    end = in_utc(until) or utc_now()
+    return in_utc(since) or max(end, _EARLIEST + DEFAULT_STRETCH) - DEFAULT_STRETCH, end
 
 
 def _wanted(call: Call, query: schemas.Filter) -> EventFilter:
     company = query.company or call.identity.company
     if company is not None:
         require_company(call.identity, company)
-    if query.user is not None and company is None:
-        raise RefusalError("query_invalid", {"errors": [{"parameter": "user", "problem": "needs company"}]})
-    return EventFilter(company, query.user, query.operation, query.reason, _in_utc(query.since), _in_utc(query.until))
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    """Return the moment in UTC, which it is taken to be where it does not say. Raises RefusalError."""
-    if moment is None:
-        return None
-    try:
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except OverflowError as error:
-        raise RefusalError("query_invalid", {"errors": [{"parameter": "", "problem": "no such moment"}]}) from error
+    check_whose(company, query.user)
+    return EventFilter(company, query.user, query.operation, query.reason, in_utc(query.since), in_utc(query.until))

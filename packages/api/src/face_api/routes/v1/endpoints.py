@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -28,9 +29,10 @@ PNG = "image/png"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 _CURSOR = re.compile("[a-z0-9]{1,128}")
+_POSITION_CURSOR = re.compile("[0-9]{1,17}x[0-9]{1,18}")
 _NUMBER = re.compile("[0-9]{1,18}")
 
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "DELETE"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,30 @@ def number_cursor_of(cursor: str | None) -> int | None:
     if name and not _NUMBER.fullmatch(name):
         raise RefusalError("cursor_invalid")
     return int(name) if name else None
+
+
+def position_cursor_of(cursor: str | None) -> str:
+    """Return the position in time that a cursor stands for, empty for none. Raises RefusalError."""
+    position = cursor_of(cursor)
+    if position and not _POSITION_CURSOR.fullmatch(position):
+        raise RefusalError("cursor_invalid")
+    return position
+
+
+def check_whose(company: str | None, user: str | None) -> None:
+    """Refuse a query for a user without a company. Raises RefusalError."""
+    if user is not None and company is None:
+        raise RefusalError("query_invalid", {"errors": [{"parameter": "user", "problem": "needs company"}]})
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return the moment in UTC, which it is taken to be where it does not say. Raises RefusalError."""
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise RefusalError("query_invalid", {"errors": [{"parameter": "", "problem": "no such moment"}]}) from error
 
 
 def next_cursor(page: Page[Any]) -> str | None:

@@ -13,10 +13,11 @@ from face_api.routes.v1.endpoints import (
     company_of,
     cursor_of,
     next_cursor,
+    position_cursor_of,
     query_of,
     user_of,
 )
-from face_api.store import Page, Profile, Receipt, Store
+from face_api.store import Page, Profile, Receipt, Store, UserFilter
 
 TAG = "people"
 
@@ -30,7 +31,7 @@ def people_endpoints(store: Store) -> list[Endpoint]:
             items = [schemas.Company.model_validate(item) for item in page.items]
         else:
             company = await run_sync(store.directory.company, call.caller, own)
-            items = [schemas.Company(name=company.name, created_at=company.created_at)] if company else []
+            items = [schemas.Company.model_validate(company)] if company else []
             page = Page([], None)
         return json_answer(schemas.Page[schemas.Company](items=items, next_cursor=next_cursor(page)))
 
@@ -38,7 +39,7 @@ def people_endpoints(store: Store) -> list[Endpoint]:
         company = await run_sync(store.directory.company, call.caller, company_of(call))
         if company is None:
             raise RefusalError("company_unregistered")
-        return json_answer(schemas.CompanyDetails.model_validate(company))
+        return json_answer(schemas.Company.model_validate(company))
 
     async def erase_company(call: Call) -> Response:
         return _receipt(
@@ -47,9 +48,9 @@ def people_endpoints(store: Store) -> list[Endpoint]:
 
     async def list_users(call: Call) -> Response:
         company, query = company_of(call), query_of(call, schemas.UsersQuery)
-        page = await run_sync(
-            store.directory.users, call.caller, company, cursor_of(query.cursor), query.limit, query.prefix
-        )
+        after = (cursor_of if query.sort == "id" else position_cursor_of)(query.cursor)
+        wanted = UserFilter(query.prefix, query.contains, query.enrolled)
+        page = await run_sync(store.directory.users, call.caller, company, after, query.limit, wanted, query.sort)
         if page is None:
             raise RefusalError("company_unregistered")
         items = [
@@ -99,7 +100,7 @@ def people_endpoints(store: Store) -> list[Endpoint]:
             problems=("cursor_invalid",),
             query=schemas.PageQuery,
         ),
-        Endpoint("GET", company, view_company, TAG, "View a company", {200: schemas.CompanyDetails}, unregistered),
+        Endpoint("GET", company, view_company, TAG, "View a company", {200: schemas.Company}, unregistered),
         Endpoint(
             "DELETE",
             company,
@@ -116,7 +117,7 @@ def people_endpoints(store: Store) -> list[Endpoint]:
             users,
             list_users,
             TAG,
-            "List the users of a company by id",
+            "List the users of a company",
             {200: schemas.Page[schemas.User]},
             ("company_unregistered", "cursor_invalid"),
             query=schemas.UsersQuery,

@@ -11,7 +11,6 @@ from face_api.routes.v1 import schemas
 from face_api.routes.v1.endpoints import PREFIX, Endpoint, company_of, user_of
 from face_api.routes.v1.once import Once
 from face_api.services.analysis import AnalysisService
-from face_api.services.decision import Decision
 from face_api.services.enrollment import EnrollmentService
 from face_api.services.photos import PhotoLimits
 
@@ -30,7 +29,6 @@ PHOTO_PROBLEMS = (
 def photo_endpoints(
     enrollment: EnrollmentService,
     analysis: AnalysisService,
-    decision: Decision,
     photo_limits: PhotoLimits,
     once: Once,
 ) -> list[Endpoint]:
@@ -39,7 +37,7 @@ def photo_endpoints(
         form = parse_photo_form(call.content_type, call.message)
 
         async def work() -> Response:
-            result = await enrollment.enroll(call.caller, company, user, form.profile, form.image, photo_limits)
+            result = await enrollment.enroll(call.caller, company, user, form.profile, form.image, photo_limits, "v1")
             body = schemas.Enrollment(
                 outcome=result.reason,
                 reference_id=result.reference_id,
@@ -57,11 +55,10 @@ def photo_endpoints(
         company, user = company_of(call), user_of(call)
         image = parse_photo(call.content_type, call.message)
         result = await analysis.analyse(call.caller, company, user, image, photo_limits)
-        calibration = decision.calibration(result.encoder_id)
         body = schemas.Verification(
             photo=schemas.Photo(width=result.width, height=result.height),
             persons=[
-                schemas.Person.compared(number, person, calibration)
+                schemas.Person.compared(number, person, result.calibration)
                 for number, person in enumerate(result.persons, start=1)
             ],
             encoder_id=result.encoder_id,

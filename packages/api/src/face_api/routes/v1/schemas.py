@@ -9,15 +9,29 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from face_api.requests import NAME_PATTERN
 from face_api.services.analysis import Person as PersonCompared
-from face_api.store import MAX_LABEL, Operation, ReferenceSummary, is_label
+from face_api.services.decision import Decision as DecisionMade
+from face_api.services.decision import Source
+from face_api.store import (
+    MAX_COMPANIES,
+    MAX_LABEL,
+    Action,
+    Inspection,
+    Operation,
+    ReferenceSummary,
+    Sort,
+    Via,
+    is_label,
+)
+from face_api.store import AuditEntry as EntryOfTrail
 from face_engine.calibration import Calibration
-from face_engine.matching import Verdict
+from face_engine.matching import MAX_TOLERANCE, Verdict
 from face_engine.types import Face as FaceFound
 from face_engine.types import QualityReason
 
 MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 MAX_BUCKETS = 2000
+MAX_NOTE = 200
 
 Name = Annotated[str, Field(pattern=f"^{NAME_PATTERN}$", max_length=128, examples=["withmind"])]
 
@@ -111,6 +125,11 @@ class Reference(Model):
     encoder_id: str
     has_image: bool = Field(description="Whether the aligned face is kept, and can be fetched from .../image.")
     created_at: datetime
+    via: Via | None = Field(
+        description="By the contract or by v1; null, as the two below, where it was enrolled before this was kept."
+    )
+    enrolled_by: str | None = Field(description="The API key's id; anonymous, where no key was asked for.")
+    quality: Quality | None
 
     @classmethod
     def of(cls, reference: ReferenceSummary) -> "Reference":
@@ -119,6 +138,9 @@ class Reference(Model):
             encoder_id=reference.encoder_id,
             has_image=reference.has_chip,
             created_at=reference.created_at,
+            via=reference.via,
+            enrolled_by=reference.enrolled_by,
+            quality=reference.quality and Quality.model_validate(reference.quality),
         )
 
 
@@ -153,9 +175,6 @@ class UserDetails(Model):
 class Company(Model):
     name: str
     created_at: datetime
-
-
-class CompanyDetails(Company):
     users: int
 
 
@@ -207,8 +226,7 @@ class Percentiles(Model):
     p99: float
 
 
-class Bucket(Model):
-    start: datetime
+class Tally(Model):
     operation: Operation
     outcomes: dict[str, int] = Field(description="Requests by reason.")
     matches: int
@@ -216,11 +234,112 @@ class Bucket(Model):
     latency: dict[str, Percentiles] = Field(description="By stage.")
 
 
+class Bucket(Tally):
+    start: datetime
+
+
 class Stats(Model):
     since: datetime
     until: datetime
-    bucket_s: int
+    bucket_s: int | None = Field(description="null: one bucket of all.")
     buckets: list[Bucket] = Field(description="By time and operation; empty ones are left out.")
+
+
+class CompanyTally(Tally):
+    company: str | None = Field(description="null: it was not registered.")
+
+
+class CompanyStats(Model):
+    since: datetime
+    until: datetime
+    items: list[CompanyTally] = Field(
+        description=f"By company, those with the most requests first, at most {MAX_COMPANIES:,}, and operation."
+    )
+    more: bool = Field(description="Whether other companies have requests as well.")
+
+
+class Registered(Model):
+    """How much is registered."""
+
+    companies: int
+    users: int
+    enrollments: int
+    users_without_enrollment: int
+    outdated_enrollments: int = Field(description="Of another encoder than the one that runs.")
+    active_keys: int = Field(description="Not revoked.")
+
+
+class AuditEntry(Model):
+    """Who did what to whom. Company and user are names while they are registered, else their random tokens."""
+
+    sequence: int
+    at: datetime
+    actor: str = Field(description="A key's id, `anonymous` where no key is asked for, or `cli:` and a system user.")
+    action: str
+    company: str | None
+    user: str | None
+    request_id: str | None
+    details: dict[str, Any] = Field(description="How it ended; differs by action.")
+    hash: str = Field(description="Of this entry and the one before it: HMAC-SHA256, hexadecimal.")
+
+    @classmethod
+    def of(cls, entry: EntryOfTrail) -> "AuditEntry":
+        return cls(
+            sequence=entry.sequence,
+            at=entry.at,
+            actor=entry.actor,
+            action=entry.action,
+            company=entry.company,
+            user=entry.user,
+            request_id=entry.request_id,
+            details=dict(entry.details),
+            hash=entry.hash.hex(),
+        )
+
+
+class AuditVerification(Model):
+    """Whether every entry of the audit trail is as it was appended."""
+
+    state: Literal["intact", "broken"]
+    entries: int = Field(description="How many there are.")
+    checkpoint: str | None = Field(description="The last entry, as `face-api audit verify` prints it; null: broken.")
+    broken_at: int | None = Field(description="The first sequence at which it shows.")
+    problem: str | None
+    checked_at: datetime
+    took_ms: float
+
+    @classmethod
+    def of(cls, inspection: Inspection, checked_at: datetime, took_ms: float) -> "AuditVerification":
+        broken = inspection.broken
+        return cls(
+            state="intact" if broken is None else "broken",
+            entries=inspection.entries,
+            checkpoint=None if inspection.end is None else str(inspection.end),
+            broken_at=None if broken is None else broken.sequence,
+            problem=None if broken is None else broken.problem,
+            checked_at=checked_at,
+            took_ms=took_ms,
+        )
+
+
+class Setting(Model):
+    name: str
+    value: str | None = Field(description="null: none, or a secret.")
+    is_default: bool = Field(description="False: somebody set it.")
+    is_secret: bool
+
+
+class ServiceSettings(Model):
+    """What the service runs with."""
+
+    version: str
+    python: str
+    platform: str
+    database: Literal["sqlite", "postgresql"]
+    encoder_id: str
+    runtime: str
+    device: str
+    settings: list[Setting]
 
 
 class Page(Model, Generic[_Item]):
@@ -258,6 +377,70 @@ class KeyRequest(Model):
     ] = ""
 
 
+class MeasuredRates(Model):
+    """A calibration: the share of the pairs of strangers up to each distance."""
+
+    source: str = Field(description="What was compared, and when.")
+    persons: int
+    comparisons: int = Field(description="Pairs of strangers.")
+    target_fmr: float = Field(description="The false match rate for which a tolerance was looked for.")
+    tolerance: float | None = Field(description="The largest one that keeps to it; null: too few pairs to tell.")
+    tolerance_interval: tuple[float, float] | None = Field(description="95 % interval of that.")
+    distances: list[float] = Field(description="Ascending.")
+    false_match_rates: list[float] = Field(description="Up to each distance, 0 to 1.")
+
+
+class Decision(Model):
+    """At which distance a face is a match."""
+
+    tolerance: float = Field(description="The largest distance that is a match.")
+    source: Source = Field(description="Where it comes from: what was applied here, or what the operator set.")
+    changeable: bool = Field(description="Whether another one can be applied; not where the operator set it.")
+    applied_at: datetime | None
+    applied_by: str | None = Field(description="The API key's id; anonymous, where no key was asked for.")
+    note: str | None
+    default_tolerance: float = Field(description="What holds where nothing is applied.")
+    encoder_id: str = Field(description="Of the service's templates.")
+    calibration: MeasuredRates | None = Field(
+        description="What estimated_false_match_rate is told by; null where this encoder was not measured."
+    )
+
+    @classmethod
+    def of(cls, decision: DecisionMade, default: DecisionMade, encoder_id: str) -> "Decision":
+        applied, calibration = decision.applied, decision.calibration(encoder_id)
+        return cls(
+            tolerance=decision.tolerance,
+            source=decision.source,
+            changeable=not default.is_fixed,
+            applied_at=applied and applied.at,
+            applied_by=applied and applied.by,
+            note=applied and applied.note,
+            default_tolerance=default.tolerance,
+            encoder_id=encoder_id,
+            calibration=calibration and MeasuredRates.model_validate(calibration),
+        )
+
+
+def _check_note(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a note has printable characters only")
+    return value
+
+
+class DecisionRequest(Model):
+    """The tolerance that is to hold."""
+
+    model_config = ConfigDict(strict=True)
+
+    tolerance: float = Field(ge=0, le=MAX_TOLERANCE)
+    note: Annotated[
+        str, Field(max_length=MAX_NOTE, description="Why; printable characters only."), AfterValidator(_check_note)
+    ] = ""
+    calibration: dict[str, Any] | None = Field(
+        None, description="What face-engine evaluate wrote to calibration.json, which tells the rates from then on."
+    )
+
+
 class Problem(Model):
     """RFC 9457. `reason` is what programs read; it is also in the header X-Face-Reason."""
 
@@ -287,6 +470,9 @@ class PageQuery(Model):
 
 class UsersQuery(PageQuery):
     prefix: str = Field("", max_length=128, pattern="^[a-z0-9]*$", description="Only ids that begin so.")
+    contains: str = Field("", max_length=128, pattern="^[a-z0-9]*$", description="Only ids that contain this.")
+    enrolled: bool | None = Field(None, description="Only users with an enrollment, or only those without.")
+    sort: Sort = Field("id", description="By id, or by when they were first enrolled.")
 
 
 class KeysQuery(PageQuery):
@@ -308,6 +494,26 @@ class EventsQuery(PageQuery, Filter):
 
 class StatsQuery(Filter):
     bucket_s: int = Field(3600, ge=60, le=31 * 24 * 3600, description="Length of a bucket in seconds.")
+    whole: bool = Field(False, description="One bucket of all, whatever bucket_s is.")
+
+
+class CompanyStatsQuery(Model):
+    operation: Operation | None = None
+    since: Moment | None = Field(None, description="RFC 3339; from then on.")
+    until: Moment | None = Field(None, description="RFC 3339; before then.")
+
+
+class CountsQuery(Model):
+    company: Name | None = None
+
+
+class AuditQuery(PageQuery):
+    company: Name | None = None
+    user: Name | None = Field(None, description="Needs company.")
+    action: Action | None = None
+    actor: str | None = Field(None, max_length=64, pattern="^[ -~]+$", description="As in an entry, all of it.")
+    since: Moment | None = Field(None, description="RFC 3339; from then on.")
+    until: Moment | None = Field(None, description="RFC 3339; before then.")
 
 
 def _face(face: FaceFound) -> dict[str, Any]:

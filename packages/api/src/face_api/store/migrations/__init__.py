@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from face_api.store.sealing import Vault
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """All that are known here, the oldest first."""
 
 UNSEALED = "0001"
