@@ -35,7 +35,7 @@ from face_api.store import (
     utc_now,
 )
 from face_engine.matching import Comparison
-from face_engine.types import Template
+from face_engine.types import Quality, Template
 from fill_store import COMPANY, EVENT_DAYS, fill, fill_events, key_of
 
 ENCODER_ID = "bench/1"
@@ -47,6 +47,7 @@ FEW = 1_000
 ROUNDS = 400
 STATISTICS_ROUNDS = 5
 HOUR_S, DAY_S = 3600, 86400
+QUALITY = Quality(size=150.0, sharpness=0.2, brightness=0.5, turn=0.1, inside=1.0, reasons=())
 TIMINGS_MS = {"decode": 10.0, "detect": 50.0, "align": 1.0, "encode": 6.0, "total": 70.0}
 
 
@@ -136,10 +137,10 @@ def _analyse(store: Store, number: int) -> None:
 
 def _enroll(store: Store, user: str, number: int) -> None:
     digest = hashlib.sha256(user.encode()).digest()
-    enrollment = Enrollment(COMPANY, user, Profile(gender=number % 2, age=30), digest)
+    enrollment = Enrollment(COMPANY, user, Profile(gender=number % 2, age=30), digest, "v1")
     template = Template(np.full(128, number, np.float32), ENCODER_ID)
     if not store.enrollments.note_repetition(CALLER, enrollment, ENCODER_ID):
-        store.enrollments.add(CALLER, enrollment, template, os.urandom(CHIP_BYTES), 5, TIMINGS_MS)
+        store.enrollments.add(CALLER, enrollment, template, os.urandom(CHIP_BYTES), QUALITY, 5, TIMINGS_MS)
 
 
 def _page(store: Store, number: int) -> None:

@@ -68,11 +68,15 @@ def main() -> int:
         services["API"] = _start(
             ["face-api", "serve", "--host", HOST, "--port", str(api_port), "--data-dir", str(data_dir)]
         )
+        dashboard_dir = Path(os.environ.get("FACE_DASHBOARD_DATA_DIR") or data_dir / "dashboard").resolve()
         services["dashboard"] = _start(
-            ["face-dashboard", "--host", HOST, "--port", str(dashboard_port), "--api-url", api_url]
+            [
+                *("face-dashboard", "--host", HOST, "--port", str(dashboard_port)),
+                *("--api-url", api_url, "--data-dir", str(dashboard_dir)),
+            ]
         )
         _wait_until_ready({f"{api_url}/healthz": "API", f"{dashboard_url}/_stcore/health": "dashboard"}, services)
-        print(_greeting(api_url, dashboard_url, data_dir, photo), flush=True)
+        print(_greeting(api_url, dashboard_url, data_dir, dashboard_dir, photo), flush=True)
         while True:
             _check_alive(services)
             _pause()
@@ -173,8 +177,11 @@ def _stop(services: Mapping[str, subprocess.Popen[bytes]]) -> None:
         process.wait()
 
 
-def _greeting(api_url: str, dashboard_url: str, data_dir: Path, photo: Path | None) -> str:
+def _greeting(api_url: str, dashboard_url: str, data_dir: Path, dashboard_dir: Path, photo: Path | None) -> str:
     lines = ["", f"API        {api_url}", f"Dashboard  {dashboard_url}", f"Data       {data_dir}", ""]
+    program = Path(sys.executable).with_name("face-dashboard")
+    renew = shlex.join([str(program), "--data-dir", str(dashboard_dir), "password"])
+    lines += [f"The dashboard's password was shown when it first started; this makes a new one:\n{renew}", ""]
     if photo is not None:
         form = f"-F company=withmind -F id=tamy -F image=@{shlex.quote(str(photo))}"
         lines += [

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -49,7 +50,12 @@ def test_run_serves_prints_lines_that_work_and_stops_on_ctrl_c(tmp_path: Path) -
         printed = wait_for("Ctrl-C stops both.", output, process)
         assert f"http://127.0.0.1:{api_port}\n" in printed
         assert f"http://127.0.0.1:{dashboard_port}\n" in printed
-        with urllib.request.urlopen(f"http://127.0.0.1:{dashboard_port}/", timeout=10) as page:
+        (password,) = re.findall("shown this once: (.+)", printed)
+        form = urllib.parse.urlencode({"password": password}).encode()
+        with urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(
+            f"http://127.0.0.1:{dashboard_port}/sign-in", form, timeout=10
+        ) as page:
+            assert page.url == f"http://127.0.0.1:{dashboard_port}/"
             assert b"<title>" in page.read()
 
         enroll, analyse = re.findall(r"^curl .*$", printed, re.MULTILINE)

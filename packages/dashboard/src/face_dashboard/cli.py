@@ -1,33 +1,66 @@
-"""face-dashboard: starts Streamlit on this package's pages."""
+"""face-dashboard: serves the pages; makes the administrator's password."""
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
 from face_dashboard import __version__
-from face_dashboard.settings import API_URL_VARIABLE, DEFAULT_API_URL
+from face_dashboard.settings import API_URL_VARIABLE, Settings, SettingsError, give
+from face_dashboard.signing_in.passwords import PasswordFileError, make_password
+
+EXIT_STARTUP = 3
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="face-dashboard")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True)
-@click.option("--api-url", envvar=API_URL_VARIABLE, default=DEFAULT_API_URL, show_default=True, show_envvar=True)
-def main(host: str, port: int, api_url: str) -> None:
-    """Serve the administrators' dashboard until Ctrl-C."""
-    os.environ[API_URL_VARIABLE] = api_url
-    command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("app.py"))]
-    options = {
-        "server.address": host,
-        "server.port": port,
-        "server.headless": "true",
-        "server.fileWatcherType": "none",
-        "browser.gatherUsageStats": "false",
-        "client.toolbarMode": "minimal",
-        "client.showErrorDetails": "none",
-        "logger.hideWelcomeMessage": "true",
-    }
-    command += [f"--{name}={value}" for name, value in options.items()]
-    os.execv(sys.executable, command)  # noqa: S606 - replaces this process, so signals reach Streamlit itself
+@click.option("--host", help="Address to listen on; 127.0.0.1 by default.")
+@click.option("--port", type=click.IntRange(1, 65535), help="8501 by default.")
+@click.option("--api-url", help=f"The API's address, as {API_URL_VARIABLE}.")
+@click.option(
+    "--data-dir", type=click.Path(file_okay=False, path_type=Path), help="Folder of the password and reports."
+)
+@click.pass_context
+def main(
+    context: click.Context, host: str | None, port: int | None, api_url: str | None, data_dir: Path | None
+) -> None:
+    """Serve the administrators' dashboard until Ctrl-C.
+
+    The first start makes the administrator's password and prints it, this once.
+    """
+    try:
+        settings = give(host=host, port=port, api_url=api_url, data_dir=data_dir)
+        settings.read_api_key()
+    except SettingsError as error:
+        _fail(error)
+    context.obj = settings
+    if context.invoked_subcommand is not None:
+        return
+    if not settings.password_file.exists():
+        _print_new_password(settings)
+    from face_dashboard.server import serve  # noqa: PLC0415 - --help and password need no Streamlit
+
+    serve(settings, str(Path(__file__).with_name("app.py")))
+
+
+@main.command()
+@click.pass_obj
+def password(settings: Settings) -> None:
+    """Make a new password for the administrator, in the place of the old one, and print it.
+
+    Who is signed in stays so until the session ends; restarting the dashboard ends them all.
+    """
+    _print_new_password(settings)
+
+
+def _print_new_password(settings: Settings) -> None:
+    try:
+        made = make_password(settings.password_file)
+    except PasswordFileError as error:
+        _fail(error)
+    print(f"The dashboard's password, shown this once: {made}", flush=True)
+
+
+def _fail(error: Exception) -> None:
+    print(error, file=sys.stderr)
+    sys.exit(EXIT_STARTUP)

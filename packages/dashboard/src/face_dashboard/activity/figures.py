@@ -1,0 +1,141 @@
+"""Latency by stage over time, percentiles, shares of outcomes, and the companies beside one another."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from face_dashboard import access, charts, elements
+from face_dashboard.models import Bucket, CompanyStats, Operation, Stats
+from face_dashboard.periods import Period, period
+from face_dashboard.reasons import in_short
+from face_dashboard.summaries import summary
+from face_dashboard.words import NOTHING, _, number, percent, zone
+
+KEPT_S = 60
+"""For so long a page that is looked at again shows the figures that it had."""
+
+
+def show_figures() -> None:
+    chosen, operation, company = _choices()
+    with elements.failures_shown(), st.spinner(_("Adding up …"), show_time=False):
+        over_time = _stats(access.api().base_url, chosen, chosen.bucket_s, operation, company)
+        whole = _stats(access.api().base_url, chosen, None, operation, company)
+        by_company = _company_stats(access.api().base_url, chosen, operation)
+        _show(over_time, whole.buckets, by_company, chosen, operation, is_one_company=bool(company))
+
+
+def _show(
+    over_time: Stats,
+    whole: Sequence[Bucket],
+    by_company: CompanyStats,
+    chosen: Period,
+    operation: Operation,
+    *,
+    is_one_company: bool,
+) -> None:
+    if not whole:
+        elements.empty_state(
+            _("Nothing was asked in this time"),
+            _("Choose a longer period, or try a photo on the page *Try an analysis*."),
+        )
+        return
+    done = summary(whole, operation)
+    cards = st.columns(4)
+    cards[0].metric(_("Requests"), number(done.requests), border=True)
+    cards[1].metric(_("Failed"), percent(done.fail_share), border=True)
+    cards[2].metric(_("Match"), percent(done.match_share), border=True, help=_("Share of the faces compared."))
+    target = charts.TARGETS_MS[operation]
+    cards[3].metric(
+        _("95 % took at most"),
+        NOTHING if done.latency is None else _("{number} ms", number=number(done.latency.p95)),
+        border=True,
+        help=_("The specification wants {target} ms on average.", target=target),
+    )
+    buckets = over_time.buckets
+    left, right = st.columns(2)
+    with left:
+        elements.chart(charts.latency_over_time(buckets, operation, chosen, zone(), _), "activity_latency")
+    with right:
+        elements.chart(charts.stages_over_time(buckets, operation, chosen, zone(), _), "activity_stages")
+    _show_percentiles(whole, operation)
+    left, right = st.columns(2)
+    reasons = {reason: in_short(reason, _) for tally in whole for reason in tally.outcomes}
+    with left:
+        elements.chart(charts.outcomes(whole, reasons, _), "activity_outcomes")
+    with right:
+        if operation == "analyse":
+            elements.chart(charts.verdicts(buckets, chosen, zone(), _), "activity_verdicts")
+    if not is_one_company:
+        elements.chart(charts.companies(by_company.items, operation, _), "activity_companies")
+
+
+def _choices() -> tuple[Period, Operation, str | None]:
+    names = {
+        "today": _("Today"),
+        "7": _("7 days"),
+        "30": _("30 days"),
+        "90": _("90 days"),
+    }
+    operations: dict[Operation, str] = {"analyse": _("Analyses"), "enroll": _("Enrollments")}
+    left, middle, right = st.columns([3, 2, 3], vertical_alignment="bottom")
+    name = left.segmented_control(
+        _("Period"), list(names), format_func=lambda one: names[one], default="7", required=True, key="activity_period"
+    )
+    operation = middle.segmented_control(
+        _("What"),
+        list(operations),
+        format_func=lambda one: operations[one],
+        default="analyse",
+        required=True,
+        key="activity_operation",
+    )
+    company = right.text_input(_("Company"), key="activity_company", placeholder=_("all companies")).strip()
+    return period(str(name), zone()), operation, company or None
+
+
+# The address is among the arguments so that nothing of another API is shown.
+@st.cache_data(ttl=KEPT_S, show_spinner=False, max_entries=64)
+def _stats(
+    base_url: str,  # noqa: ARG001
+    chosen: Period,
+    bucket_s: int | None,
+    operation: Operation,
+    company: str | None,
+) -> Stats:
+    return access.api().stats(chosen.since, chosen.until, bucket_s, company, operation)
+
+
+@st.cache_data(ttl=KEPT_S, show_spinner=False, max_entries=64)
+def _company_stats(base_url: str, chosen: Period, operation: Operation) -> CompanyStats:  # noqa: ARG001
+    return access.api().company_stats(chosen.since, chosen.until, operation)
+
+
+def _show_percentiles(whole: Sequence[Bucket], operation: Operation) -> None:
+    """Show the table of the stages' percentiles."""
+    latency = next((tally.latency for tally in whole if tally.operation == operation), {})
+    rows = [
+        {
+            "stage": charts.stage_name(stage, _),
+            "p50": latency[stage].p50,
+            "p95": latency[stage].p95,
+            "p99": latency[stage].p99,
+            "count": latency[stage].count,
+        }
+        for stage in (*charts.STAGES, "total")
+        if stage in latency
+    ]
+    milliseconds = "%.1f ms"
+    with st.expander(_("Percentiles by stage")):
+        elements.read_only_table(
+            rows,
+            {
+                "stage": st.column_config.TextColumn(_("Stage")),
+                "p50": st.column_config.NumberColumn(_("median"), format=milliseconds),
+                "p95": st.column_config.NumberColumn(_("95 %"), format=milliseconds),
+                "p99": st.column_config.NumberColumn(_("99 %"), format=milliseconds),
+                "count": st.column_config.NumberColumn(
+                    _("Ranked"), format="localized", help=_("Of many requests, about 50,000 are ranked.")
+                ),
+            },
+            "activity_percentiles",
+        )

@@ -1,0 +1,1 @@
+"""Signing in: the password, sessions, and what stands before every page."""
