@@ -54,10 +54,11 @@ torture: .venv/synced ## Long proofs: fuzzing, 1,000 crashes, memory over 20,000
 	$(RUN)python -m pytest -m torture -s tests/torture
 
 .PHONY: bench
-bench: .venv/synced ## Measure speed and memory, the store with a million users and ten million pairs, as ratios within one run
+bench: .venv/synced ## Measure speed and memory, the store with a million users and ten million pairs, the dashboard's pages
 	$(RUN)python scripts/bench.py $(ARGS)
 	$(RUN)python scripts/bench_store.py
 	$(RUN)python scripts/bench_evaluation.py
+	PYTHONPATH=scripts:tests $(RUN)python scripts/bench_dashboard.py
 
 .PHONY: overhead
 overhead: .venv/synced ## Measure what HTTP, the store and its sealing add to the time of the networks

@@ -89,14 +89,18 @@ def test_the_password_opens_and_the_cookie_is_for_this_site_and_no_script(dashbo
     assert "secure" in behind_tls.headers["set-cookie"].lower()
 
 
-def test_who_signs_out_is_a_stranger_again(dashboard: Dashboard) -> None:
+def test_a_new_session_ends_the_one_that_the_browser_had(dashboard: Dashboard) -> None:
     with dashboard.sign_in() as client:
-        token = client.cookies["face_dashboard_session"]
+        old = {"face_dashboard_session": client.cookies["face_dashboard_session"]}
+        client.post("/sign-in", data={"password": dashboard.password})
         assert client.get("/", headers=HTML).is_success
-        assert client.get("/sign-out").headers["location"] == "/sign-in"
-        old = {"face_dashboard_session": token}
     with httpx2.Client(base_url=dashboard.url, cookies=old) as client:
         assert client.get("/", headers=HTML).status_code == 303
+
+
+def test_what_was_made_for_somebody_is_kept_nowhere(dashboard: Dashboard) -> None:
+    with dashboard.sign_in() as client:
+        assert client.get("/media/0123.png").headers.get_list("cache-control")[-1] == "private, no-store"
 
 
 def test_a_wrong_password_is_told_and_begins_no_session(stranger: httpx2.Client) -> None:
@@ -161,6 +165,7 @@ def test_the_password_is_told_once_and_can_be_made_anew(tmp_path: Path) -> None:
     [
         ({"port": 0}, "FACE_DASHBOARD_PORT"),
         ({"api_url": "nonsense"}, "FACE_DASHBOARD_API_URL"),
+        ({"api_url": "http://me:secret@127.0.0.1"}, "no password"),
         ({"session_hours": "no"}, "FACE_DASHBOARD_SESSION_HOURS"),
         ({"pasword": "x"}, "no such setting: FACE_DASHBOARD_PASWORD"),
         ({"api_key_file": "/nowhere/key"}, "FACE_DASHBOARD_API_KEY_FILE"),

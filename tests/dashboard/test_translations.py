@@ -17,7 +17,15 @@ PACKAGE = Path(face_dashboard.__file__).parent
 KEYWORDS = {"_": None, "say": None}
 """What a text of the code stands in."""
 
-ELSEWHERE = frozenset({client.NOTHING_ANSWERS, client.TOO_SLOW, client.OTHER_STATUS, client.OTHER_SERVICE}) | {
+ELSEWHERE = frozenset(
+    {
+        client.NOTHING_ANSWERS,
+        client.TOO_SLOW,
+        client.OTHER_STATUS,
+        client.OTHER_SERVICE,
+        client.KEY_UNREADABLE,
+    }
+) | {
     value
     for module in (archives, evaluations, labelled_sets)
     for name, value in vars(module).items()

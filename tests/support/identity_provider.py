@@ -16,10 +16,11 @@ CLIENT_ID, CLIENT_SECRET = "dashboard", "of the test"
 
 
 class IdentityProvider(ThreadingHTTPServer):
-    """`email`: who signs in; `signed_in_s_ago`: when that was."""
+    """`email`: who signs in; `signed_in_s_ago`: when that was; `is_verified`: what it says of the address."""
 
     email = "me@example.com"
     signed_in_s_ago = 0.0
+    is_verified: bool | str = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -51,7 +52,7 @@ class IdentityProvider(ThreadingHTTPServer):
             "exp": int(time.time()) + 3600,
             "nonce": nonce,
             "email": self.email,
-            "email_verified": True,
+            "email_verified": self.is_verified,
         }
         return jwt.encode({"alg": "RS256", "kid": self.key.kid}, claims, self.key)
 

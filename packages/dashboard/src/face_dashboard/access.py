@@ -1,12 +1,20 @@
 """Who is signed in, asked at the top of every page; and the API, for those alone."""
 
+import json
+from collections.abc import Mapping
 from functools import cache
 
 import streamlit as st
+from starlette.requests import HTTPConnection, Request
 from streamlit.auth_util import get_secrets_auth_section
+
+# Streamlit has no public way to read its own cookie outside of a page.
+from streamlit.web.server.starlette.starlette_auth_routes import _get_cookie_value_from_request
+from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
 
 from face_dashboard.client import ApiClient
 from face_dashboard.settings import settings
+from face_dashboard.signing_in.identity import Identity, identity_of
 from face_dashboard.signing_in.sessions import COOKIE, Session, Sessions
 from face_dashboard.translations import Language
 
@@ -25,8 +33,8 @@ def is_oidc() -> bool:
 def providers() -> list[str]:
     """Return the names of the identity providers, for st.login; one without a name is the empty text."""
     auth = _auth_section()
-    named = [name for name, value in auth.items() if hasattr(value, "keys")]
-    return named or [""]
+    named = [name for name, value in auth.items() if isinstance(value, Mapping) and "client_id" in value]
+    return [*([""] if "client_id" in auth else []), *named]
 
 
 def session_cookie() -> str | None:
@@ -41,20 +49,54 @@ def session(*, use: bool = True) -> Session | None:
         use: whether it counts as used now: what a page does by itself, again and again, does not.
     """
     found = sessions().find(session_cookie(), use=use)
-    if found is not None or not is_oidc() or not is_oidc_user():
+    identity = identity_at_provider()
+    if found is not None or identity is None or not is_welcome(identity):
         return found
-    token, began = _oidc_sign_in()
-    return sessions().resume(token, str(st.user.get("email")), began, use=use)
+    return sessions().resume(identity.token, identity.email, identity.began, use=use)
 
 
-def is_oidc_user() -> bool:
-    """Return whether an identity provider signed in somebody who may use the dashboard."""
-    if not st.user.get("is_logged_in"):
-        return False
-    email = str(st.user.get("email") or "").lower()
-    if not email or st.user.get("email_verified") is False:
-        return False
-    return any(email == user or (user.startswith("@") and email.endswith(user)) for user in settings().oidc_users)
+def who() -> str:
+    """Return who looks at the page. For who is not signed in the script ends here, and asks to sign in again."""
+    found = session()
+    if found is None:
+        st.rerun(scope="app")
+    return found.who
+
+
+def api(*, use: bool = True) -> ApiClient:
+    """Return the API for who is signed in. For others the script ends here, and the page asks to sign in again.
+
+    Args:
+        use: as of `session`.
+    """
+    if session(use=use) is None:
+        st.rerun(scope="app")
+    return _client()
+
+
+def identity_at_provider() -> Identity | None:
+    """Return whom an identity provider signed in, whoever that is; None: nobody."""
+    if not is_oidc():
+        return None
+    return identity_of(st.user.to_dict(), trust_unverified=settings().oidc_trust_unverified)
+
+
+def session_of_request(connection: HTTPConnection) -> Session | None:
+    """Return the session of who sends a request, before any page; it does not count as used."""
+    found = sessions().find(connection.cookies.get(COOKIE), use=False)
+    if found is not None or not is_oidc():
+        return found
+    cookie = _get_cookie_value_from_request(Request({**connection.scope, "type": "http"}), USER_COOKIE_NAME)
+    claims = json.loads(cookie) if cookie else {}
+    identity = identity_of(claims, trust_unverified=settings().oidc_trust_unverified)
+    if identity is None or not is_welcome(identity):
+        return None
+    return sessions().resume(identity.token, identity.email, identity.began, use=False)
+
+
+def is_welcome(identity: Identity) -> bool:
+    """Return whether the settings let this person use the dashboard."""
+    return identity.is_among(settings().oidc_users)
 
 
 def prefer_language(language: Language) -> None:
@@ -67,15 +109,8 @@ def end_session() -> None:
     """End the session of who looks at the page."""
     for token in _tokens():
         sessions().end(token)
-    if is_oidc() and st.user.get("is_logged_in"):
+    if identity_at_provider() is not None:
         st.logout()
-
-
-def api() -> ApiClient:
-    """Return the API for who is signed in. For others the script ends here, and the page asks to sign in again."""
-    if session(use=False) is None:
-        st.rerun(scope="app")
-    return _client()
 
 
 @cache
@@ -84,15 +119,8 @@ def _client() -> ApiClient:
 
 
 def _tokens() -> list[str | None]:
-    is_theirs = is_oidc() and st.user.get("is_logged_in")
-    return [session_cookie(), *([_oidc_sign_in()[0]] if is_theirs else [])]
-
-
-def _oidc_sign_in() -> tuple[str, float]:
-    """Return what is the same for one sign-in with the provider, and when that was."""
-    issued_at = st.user.get("iat")
-    began = float(issued_at) if isinstance(issued_at, (int, float)) else 0.0
-    return f"{st.user.get('iss')} {st.user.get('sub')} {began}", began
+    identity = identity_at_provider()
+    return [session_cookie(), *([identity.token] if identity is not None else [])]
 
 
 def _auth_section() -> dict[str, object]:

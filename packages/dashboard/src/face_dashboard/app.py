@@ -6,7 +6,7 @@ import streamlit as st
 
 from face_dashboard import access
 from face_dashboard.sidebar import show_sidebar
-from face_dashboard.signed_out import show_signing_in
+from face_dashboard.signed_out import forget_what_was_shown, show_signing_in
 from face_dashboard.words import _
 
 VIEWS = Path(__file__).parent / "views"
@@ -15,6 +15,7 @@ ICON_FILE = Path(__file__).with_name("icon.svg")
 signed_in = access.session()
 st.set_page_config(page_title=_("Face verification"), page_icon=ICON_FILE, layout="wide")
 if signed_in is None:
+    forget_what_was_shown()
     st.navigation([st.Page(show_signing_in, title=_("Sign in"))], position="hidden").run()
 else:
     page = st.navigation(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from face_dashboard import models
 from face_dashboard.models import Operation, Page, Sort
+from face_dashboard.settings import SettingsError
 
 TIMEOUT_S = 15.0
 """For what is looked up. The service itself gives a request up after FACE_API_DEADLINE_S."""
@@ -24,6 +25,7 @@ LASTING_TIMEOUT_S = 900.0
 NOTHING_ANSWERS = "Nothing answers at {url}."
 TOO_SLOW = "{url} did not answer within {seconds} seconds."
 OTHER_STATUS = "{url} answered with HTTP status {status}."
+KEY_UNREADABLE = "The file with the API key cannot be read."
 OTHER_SERVICE = "What answers at {url} is not the face verification API of this version."
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -60,7 +62,7 @@ class ApiClient:
 
     Args:
         base_url: such as http://127.0.0.1:8000.
-        read_key: returns the administrator's key, or None where the API asks for none.
+        read_key: returns the administrator's key, or None where the API asks for none; raises SettingsError.
     """
 
     base_url: str
@@ -286,7 +288,10 @@ class ApiClient:
         raise self._error(response)
 
     def _send(self, method: str, path: str, timeout_s: float = TIMEOUT_S, **options: Any) -> httpx2.Response:
-        key = self.read_key()
+        try:
+            key = self.read_key()
+        except SettingsError as error:
+            raise AccessDeniedError(KEY_UNREADABLE, "key_unreadable") from error
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         try:
             return self._http.request(method, self.base_url + path, headers=headers, timeout=timeout_s, **options)

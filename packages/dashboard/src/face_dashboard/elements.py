@@ -1,5 +1,6 @@
 """What pages share: how a failure, an emptiness, a chart and a verdict look."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ from face_dashboard.client import AccessDeniedError, ApiError, RefusedError
 from face_dashboard.reasons import WORDS, in_short, what_helps
 from face_dashboard.settings import API_URL_VARIABLE, PREFIX, settings
 from face_dashboard.words import _
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
 
 CHART_CONFIG = {
     "displaylogo": False,
@@ -38,6 +41,11 @@ def empty_state(title: str, advice: str, icon: str = ":material/inbox:") -> None
         st.markdown(advice)
 
 
+def plain(text: str) -> str:
+    """Return a text that comes from elsewhere as Markdown that shows it as it is: no link, picture or heading."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
+
+
 def failure(error: ApiError) -> None:
     """Say what went wrong, and what helps."""
     is_ours = error.reason in {"unreachable", "unexpected"}  # the client's own words, which name the address
@@ -52,7 +60,7 @@ def failure(error: ApiError) -> None:
     elif isinstance(error, AccessDeniedError):
         advice = _(
             "The dashboard needs an administrator's key: make one with `face-api keys create --admin`, write it into "
-            "the file that `{variable}` names, and start the dashboard again.",
+            "the file that `{variable}` names.",
             variable=f"{PREFIX}API_KEY_FILE",
         )
     elif error.reason == "unexpected":

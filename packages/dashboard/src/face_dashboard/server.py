@@ -39,7 +39,7 @@ def serve(settings: Settings, script: str) -> None:
     app = App(
         script,
         routes=[*front_routes(), *gate_routes(settings, access.sessions())],
-        middleware=[Middleware(Gate, sessions=access.sessions(), is_oidc=access.is_oidc)],
+        middleware=[Middleware(Gate, session_of=access.session_of_request, is_oidc=access.is_oidc)],
         on_script_error=_say_plainly,
     )
     app.run(config=options)

@@ -4,6 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -36,6 +37,7 @@ class Settings(BaseSettings):
     session_hours: float = Field(12, gt=0, le=30 * 24)
     secrets_file: Path | None = None
     oidc_users: Annotated[tuple[str, ...], NoDecode] = ()
+    oidc_trust_unverified: bool = False
 
     @field_validator("oidc_users", mode="before")
     @classmethod
@@ -46,7 +48,9 @@ class Settings(BaseSettings):
 
     @field_validator("api_url")
     @classmethod
-    def _without_slash(cls, value: str) -> str:
+    def _is_an_address(cls, value: str) -> str:
+        if urlsplit(value).username is not None:
+            raise ValueError("it is shown to administrators, so it may hold no user and no password")
         return value.rstrip("/")
 
     @property
@@ -87,6 +91,11 @@ def load_settings(**overrides: object) -> Settings:
             if problem["type"] not in {"default_factory_not_called"}  # what follows from another one
         )
         raise SettingsError("\n".join(problems)) from error
+
+
+def environment_of_programs() -> dict[str, str]:
+    """Return the environment for a program that the dashboard starts: without what is the dashboard's alone."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
 
 
 _given: dict[str, object] = {}

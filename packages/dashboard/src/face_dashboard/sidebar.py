@@ -10,6 +10,9 @@ from face_dashboard.words import _, language
 
 LANGUAGE_KEY = "language"
 
+NOTICED_S = 30.0
+"""For at most so long a page stays after its session has ended."""
+
 
 def show_sidebar(session: Session) -> None:
     with st.sidebar:
@@ -27,8 +30,15 @@ def show_sidebar(session: Session) -> None:
         st.caption(_("Signed in: {who}", who=who))
         if st.button(_("Sign out"), icon=":material/logout:", key="sign_out"):
             access.end_session()
-            st.session_state.clear()
             st.rerun()
+    _notice_the_end()
+
+
+@st.fragment(run_every=NOTICED_S)
+def _notice_the_end() -> None:
+    """Let a page that nobody touches go when its session has ended."""
+    if access.session(use=False) is None:
+        st.rerun(scope="app")
 
 
 def _keep_language() -> None:

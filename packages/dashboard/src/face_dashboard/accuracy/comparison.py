@@ -7,7 +7,8 @@ import streamlit as st
 
 from face_dashboard import elements
 from face_dashboard.accuracy.evaluation_reports import ALPHA, Headline, compare_reports, list_reports
-from face_dashboard.accuracy.shared import go_to, level, pick_report, plain, rate
+from face_dashboard.accuracy.shared import go_to, level, pick_report, rate
+from face_dashboard.elements import plain
 from face_dashboard.settings import settings
 from face_dashboard.words import _, moment, number
 from face_engine.errors import ReportError

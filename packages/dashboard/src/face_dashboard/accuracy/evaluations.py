@@ -22,6 +22,7 @@ from typing import Literal
 from face_dashboard.accuracy.labelled_sets import find_set
 from face_dashboard.accuracy.orders import Order, arguments, forget, keep
 from face_dashboard.folders import is_name, remove_leftovers, subfolder
+from face_dashboard.settings import environment_of_programs
 from face_engine.evaluation.reports import Report
 
 PROGRAM = Path(sys.executable).with_name("face-engine")
@@ -126,18 +127,22 @@ class Evaluations:
                 raise EvaluationRefusedError(NO_NAME)
             if Report(self._reports_dir / name).results_path.exists():
                 raise EvaluationRefusedError(EXISTS, name=name)
+            is_new = True
             try:
                 self._reports_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+                is_new = subfolder(self._reports_dir, name) is None
                 keep(self._reports_dir, name, order)
                 process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
                     [PROGRAM, *arguments(photos, order, self._reports_dir / name)],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
+                    env=environment_of_programs(),
                     start_new_session=True,  # a Ctrl-C in the terminal is the dashboard's, which then ends it
                 )
             except OSError as error:
-                forget(self._reports_dir, name)
+                if is_new:
+                    forget(self._reports_dir, name)
                 raise EvaluationRefusedError(NOT_STARTED, reason=error.strerror) from error
             with suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)

@@ -9,7 +9,7 @@ import streamlit as st
 from face_dashboard import access
 from face_dashboard.accuracy.crops import face_crop
 from face_dashboard.accuracy.evaluation_reports import Documents
-from face_dashboard.accuracy.shared import plain
+from face_dashboard.elements import plain
 from face_dashboard.words import _, number
 
 ACROSS = 3

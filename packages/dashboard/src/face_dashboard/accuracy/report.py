@@ -10,7 +10,8 @@ from face_dashboard import access, elements
 from face_dashboard.accuracy.evaluation_reports import Headline, Results, delete_report, find_report, read_report
 from face_dashboard.accuracy.gallery import show_gallery
 from face_dashboard.accuracy.levels import show_fnmr_at_fmr, show_subgroups
-from face_dashboard.accuracy.shared import interval, pick_report, plain, rate
+from face_dashboard.accuracy.shared import interval, pick_report, rate
+from face_dashboard.elements import plain
 from face_dashboard.settings import settings
 from face_dashboard.words import _, moment, number
 from face_engine.errors import ReportError

@@ -10,7 +10,8 @@ from face_dashboard.accuracy.evaluations import Run, Step, evaluations
 from face_dashboard.accuracy.labelled_sets import list_sets
 from face_dashboard.accuracy.ordering import show_ordering, start
 from face_dashboard.accuracy.orders import Order, unfinished
-from face_dashboard.accuracy.shared import go_to, plain
+from face_dashboard.accuracy.shared import go_to
+from face_dashboard.elements import plain
 from face_dashboard.settings import settings
 from face_dashboard.words import _, moment, number
 from face_engine.errors import ReportError
@@ -43,7 +44,7 @@ def show_running() -> None:
 @st.fragment(run_every=REFRESH_S)
 def _follow() -> None:
     """Show how far the run is, again every second."""
-    access.api()
+    access.api(use=False)
     made = evaluations(settings().sets_dir, settings().reports_dir)
     run = made.run
     if run is None or run.state != "running":

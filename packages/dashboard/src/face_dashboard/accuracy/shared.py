@@ -1,6 +1,5 @@
 """What the parts of the page share: which report is looked at, and how rates and names of the set are written."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -8,6 +7,7 @@ import streamlit as st
 
 from face_dashboard import elements
 from face_dashboard.accuracy.evaluation_reports import Damaged, Headline, list_reports
+from face_dashboard.elements import plain
 from face_dashboard.settings import settings
 from face_dashboard.words import _, moment, number, percent
 
@@ -25,8 +25,6 @@ SIGNIFICANT = ((0.1, 1), (0.01, 2), (0.001, 3))
 MOST_DIGITS = 4
 
 LEVEL_DIGITS = 8
-
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
 
 
 def tab_name(part: Part | str) -> str:
@@ -93,11 +91,6 @@ def interval(estimate: Mapping[str, Any]) -> str:
     if estimate["low"] is None:
         return ""
     return _("{low} to {high}", low=rate(estimate["low"]), high=rate(estimate["high"]))
-
-
-def plain(text: str) -> str:
-    """Return a text, of a labelled set for instance, as Markdown that shows it as it is."""
-    return _MARKUP.sub(r"\\\1", " ".join(text.split()))
 
 
 def _show_damaged(damaged: Sequence[Damaged]) -> None:

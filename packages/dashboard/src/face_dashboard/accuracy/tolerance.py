@@ -4,9 +4,10 @@ import streamlit as st
 
 from face_dashboard import access, elements
 from face_dashboard.accuracy.evaluation_reports import Headline, Results, read_calibration, read_report
-from face_dashboard.accuracy.shared import interval, level, pick_report, plain, rate
+from face_dashboard.accuracy.shared import interval, level, pick_report, rate
 from face_dashboard.accuracy.tolerance_choice import Choice, choices, rates_at, withheld
 from face_dashboard.client import ApiError
+from face_dashboard.elements import plain
 from face_dashboard.models import Decision
 from face_dashboard.settings import settings
 from face_dashboard.words import _, moment, number

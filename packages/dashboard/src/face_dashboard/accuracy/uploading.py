@@ -7,8 +7,9 @@ import streamlit as st
 
 from face_dashboard import access
 from face_dashboard.accuracy.labelled_sets import delete_set
-from face_dashboard.accuracy.shared import NEW_SET, plain
+from face_dashboard.accuracy.shared import NEW_SET
 from face_dashboard.archives import MAX_ARCHIVE_BYTES, MAX_ENTRIES, MAX_UNPACKED_BYTES, ArchiveError, unpack
+from face_dashboard.elements import plain
 from face_dashboard.folders import is_name
 from face_dashboard.settings import settings
 from face_dashboard.words import _, number

@@ -5,12 +5,14 @@ from collections.abc import Callable
 import streamlit as st
 
 from face_dashboard import access, elements
-from face_dashboard.client import ApiError
+from face_dashboard.client import ApiClient, ApiError
 from face_dashboard.models import Company, Receipt
+from face_dashboard.people.imports import desk
 from face_dashboard.people.place import EVERYBODY, Place, go, of_company
+from face_dashboard.people.receipts import dismiss, keep, kept_for
 from face_dashboard.words import _, moment, number
 
-RECEIPTS = "people_receipts"
+Erase = Callable[[ApiClient], Receipt]
 
 
 def offer_company_erasure(company: Company) -> None:
@@ -26,8 +28,7 @@ def offer_company_erasure(company: Company) -> None:
             + " "
             + _("With many users it takes minutes: leave this page open.")
         )
-        erase = access.api().erase_company
-        _open_dialog(_("Erase a company"), warning, company.name, lambda: erase(company.name), EVERYBODY)
+        _ask(_("Erase a company"), warning, company.name, company.name, _erase_company(company.name), EVERYBODY)
 
 
 def offer_user_erasure(company: str, user: str) -> None:
@@ -39,29 +40,45 @@ def offer_user_erasure(company: str, user: str) -> None:
             user=user,
             company=company,
         )
-        erase = access.api().erase_user
-        _open_dialog(_("Erase a user"), warning, user, lambda: erase(company, user), of_company(company))
+        _ask(_("Erase a user"), warning, company, user, _erase_user(company, user), of_company(company))
 
 
-def _open_dialog(title: str, warning: str, name: str, erase: Callable[[], Receipt], after: Place) -> None:
-    st.dialog(title, icon=":material/delete_forever:")(_confirm)(warning, name, erase, after)
+def _erase_company(company: str) -> Erase:
+    return lambda api: api.erase_company(company)
 
 
-def _confirm(warning: str, name: str, erase: Callable[[], Receipt], after: Place) -> None:
+def _erase_user(company: str, user: str) -> Erase:
+    return lambda api: api.erase_user(company, user)
+
+
+def _ask(title: str, warning: str, company: str, name: str, erase: Erase, after: Place) -> None:
+    st.dialog(title, icon=":material/delete_forever:")(_confirm)(warning, company, name, erase, after)
+
+
+def _confirm(warning: str, company: str, name: str, erase: Erase, after: Place) -> None:
     st.warning(warning, icon=":material/warning:")
     typed = st.text_input(_("Type {name} to confirm", name=f"`{name}`"), key="people_erase_confirm", live=True)
     is_confirmed = str(typed or "").strip() == name
     if not st.button(_("Erase"), type="primary", disabled=not is_confirmed, key="people_erase_now", width="stretch"):
         return
-    access.api()
+    if desk().is_importing(company):
+        st.error(
+            _("An import of this company is under way, and would enroll again whom you erase. Stop it first."),
+            icon=":material/upload_file:",
+        )
+        return
+    who = access.who()
     try:
         with st.spinner(_("Erasing …"), show_time=True):
-            receipt = erase()
-            # Within the spinner: when it ends, a click elsewhere may end this run, and the receipt would be lost.
-            st.session_state[RECEIPTS] = [*st.session_state.get(RECEIPTS, []), receipt]
+            keep(who, erase(access.api()))  # before anything of Streamlit's, at which a page that is left ends
             go(after)
     except ApiError as error:
         elements.failure(error)
+        if error.reason == "unreachable":
+            st.warning(
+                _("It may have been done all the same. The audit trail shows it, on the page *Activity and latency*."),
+                icon=":material/help:",
+            )
     else:
         st.toast(_("{name} is erased.", name=name), icon=":material/check_circle:")
         st.rerun()
@@ -69,8 +86,8 @@ def _confirm(warning: str, name: str, erase: Callable[[], Receipt], after: Place
 
 def show_receipts() -> None:
     """Show what was erased, until that is dismissed."""
-    receipts: list[Receipt] = st.session_state.get(RECEIPTS, [])
-    for place, receipt in enumerate(receipts):
+    who = access.who()
+    for place, receipt in enumerate(kept_for(who)):
         with st.container(border=True):
             st.markdown(f"#### :material/receipt_long: {_title(receipt)}")
             st.markdown(_removed(receipt))
@@ -105,8 +122,8 @@ def show_receipts() -> None:
                     _("Dismiss"),
                     type="tertiary",
                     key=f"people_receipt_dismiss_{place}",
-                    on_click=receipts.remove,
-                    args=(receipt,),
+                    on_click=dismiss,
+                    args=(who, receipt),
                 )
 
 

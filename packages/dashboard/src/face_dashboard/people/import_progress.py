@@ -27,7 +27,7 @@ def show_import(current: Import) -> None:
 
 @st.fragment(run_every=REFRESH_S)
 def _show_running(current: Import) -> None:
-    access.api()
+    access.api(use=False)
     if current.state != "running":
         st.rerun(scope="app")
     done, total, entry = len(current.outcomes), len(current.entries), current.next_entry
@@ -109,7 +109,9 @@ def _show_result(current: Import) -> None:
             on_click=go,
             args=(of_company(current.company),),
         )
-        st.button(_("Import more"), icon=":material/upload_file:", key="people_import_more", on_click=desk().clear)
+        if st.button(_("Import more"), icon=":material/upload_file:", key="people_import_more"):
+            desk().clear()
+            st.rerun()
 
 
 def _show_counts(outcomes: Sequence[Outcome]) -> None:

@@ -73,7 +73,12 @@ def _begin(company: str, chosen: Chosen, photos: PhotoList) -> None:
     def read(entry: Entry) -> bytes:
         return chosen.read(entry.index)
 
-    desk().begin(Import(access.api(), company, photos.entries, read))
+    if not desk().begin(Import(access.api(), company, photos.entries, read)):
+        st.error(
+            _("Somebody else imports photos, or has not looked at the result yet. Load the page again to see it."),
+            icon=":material/error:",
+        )
+        return
     st.session_state[COUNT] = st.session_state.get(COUNT, 0) + 1
     st.session_state.pop(UNPACKED, None)
     st.rerun()

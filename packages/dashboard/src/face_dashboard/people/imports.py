@@ -95,7 +95,14 @@ class Import:
 
     def _enroll_all(self, read: Callable[[Entry], bytes]) -> State:
         for entry in self.entries:
-            outcome = None if self._stopped.is_set() else self._enroll(entry, read(entry))
+            if self._stopped.is_set():
+                return "stopped"
+            try:
+                photo = read(entry)
+            except OSError:  # somebody removed what was unpacked
+                self._outcomes.append(Outcome(entry.file, entry.user, "refused", "image_missing"))
+                continue
+            outcome = self._enroll(entry, photo)
             if outcome is None:
                 return "stopped"
             self._outcomes.append(outcome)
@@ -132,13 +139,18 @@ class Desk:
         self.current: Import | None = None
 
     def begin(self, new: Import) -> bool:
-        """Start an import and return True; False: another one runs."""
+        """Start an import and return True; False: another one runs, or nobody has seen what became of it."""
         with self._lock:
-            if self.current is not None and self.current.state == "running":
+            if self.current is not None:
                 return False
             self.current = new
             new.start()
             return True
+
+    def is_importing(self, company: str) -> bool:
+        """Return whether photos of a company are on their way."""
+        with self._lock:
+            return self.current is not None and (self.current.company, self.current.state) == (company, "running")
 
     def clear(self) -> None:
         """Forget an import that is over."""

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import PurePosixPath
 
 from face_dashboard.names import is_name
@@ -208,10 +209,11 @@ def _rows(content: bytes) -> list[dict[str, str]]:
     head = next((line for line in lines if line.strip()), "")
     delimiter = max(DELIMITERS, key=head.count)
     try:
-        rows = list(csv.reader(io.StringIO(_text(content), newline=""), delimiter=delimiter, strict=True))
+        rows = csv.reader(io.StringIO(_text(content), newline=""), delimiter=delimiter, strict=True)
+        cells = ([cell.strip() for cell in row] for row in rows)
+        filled = list(islice(filter(any, cells), MAX_FILES + 2))  # the names, and one that is too many
     except csv.Error as error:
         raise PhotoListError(NO_CSV) from error
-    filled = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
     names = [name.lower() for name in filled[0]] if filled else []
     if not {"id", "file"} <= set(names):
         raise PhotoListError(NO_COLUMNS)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from face_dashboard import access, elements
 from face_dashboard.client import ApiError
+from face_dashboard.elements import plain
 from face_dashboard.models import Key, NewKey
 from face_dashboard.names import is_name
 from face_dashboard.pager import pager, show_pager
@@ -106,6 +107,11 @@ def _make() -> None:
             st.session_state[MADE] = access.api().create_key(company if whose == "company" else None, label)
         except ApiError as error:
             elements.failure(error)
+            if error.reason == "unreachable":
+                st.warning(
+                    _("It may have been made all the same. Look at the list, and revoke a key that nobody has."),
+                    icon=":material/help:",
+                )
         else:
             st.rerun()
 
@@ -115,7 +121,7 @@ def _revoke(key: Key) -> None:
         _(
             "Who uses the key **{key}** ({label}) is refused from the next request on. This cannot be undone.",
             key=key.key_id,
-            label=key.label or key.company or _("administrator"),
+            label=plain(key.label or key.company or "") or _("administrator"),
         )
     )
     typed = st.text_input(_("Type {name} to confirm", name=f"`{key.key_id}`"), key="service_key_confirm")

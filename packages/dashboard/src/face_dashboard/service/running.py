@@ -6,6 +6,7 @@ import streamlit as st
 
 from face_dashboard import __version__, access, elements
 from face_dashboard.client import ApiError
+from face_dashboard.elements import plain
 from face_dashboard.models import Decision, Readiness, ServiceSettings
 from face_dashboard.words import NOTHING, _, moment, number
 
@@ -67,7 +68,7 @@ def _show_decision(decision: Decision) -> None:
             "False match rates are estimated from {comparisons} comparisons of {persons} persons: {source}.",
             comparisons=number(decision.calibration.comparisons),
             persons=number(decision.calibration.persons),
-            source=decision.calibration.source,
+            source=plain(decision.calibration.source),
         )
         st.caption(rate)
     if decision.source == "applied":
@@ -76,7 +77,7 @@ def _show_decision(decision: Decision) -> None:
                 "Applied {time} by {who}. {note}",
                 time=moment(decision.applied_at),
                 who=decision.applied_by,
-                note=decision.note or "",
+                note=plain(decision.note or ""),
             )
         )
         if st.button(

@@ -16,13 +16,26 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from face_dashboard.front import ICON
+from face_dashboard.front import ICON, PAGES
 from face_dashboard.settings import Settings
 from face_dashboard.signing_in.passwords import PasswordFileError, is_password
-from face_dashboard.signing_in.sessions import COOKIE, Sessions
+from face_dashboard.signing_in.sessions import COOKIE, Session, Sessions
 from face_dashboard.translations import Language, preferred, translate
 
-SIGN_IN, SIGN_OUT, HEALTH = "/sign-in", "/sign-out", "/_stcore/health"
+SIGN_IN, HEALTH, MEDIA = "/sign-in", "/_stcore/health", "/media/"
+
+_STATIC = "/static/"
+_TO_THE_SCRIPT = frozenset(
+    {
+        *(f"/{page}" for page in PAGES),
+        "/_stcore/host-config",
+        "/_stcore/stream",
+        "/auth/login",
+        "/auth/logout",
+        "/oauth2callback",
+    }
+)
+"""What takes somebody to an identity provider and back."""
 
 MAX_FORM_BYTES = 4096
 
@@ -37,19 +50,31 @@ HEADERS = (
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+    (b"content-security-policy", b"img-src 'self' data: blob:; frame-ancestors 'none'"),
 )
+
+KEPT_NOWHERE = ((b"cache-control", b"private, no-store"),)
+"""Of faces and files that were made for somebody: not by a browser after they left, nor by a proxy."""
 
 logger = logging.getLogger(__name__)
 
 
 class Gate:
-    """Middleware: lets in who has a session. Where an identity provider is configured everybody gets as far as
-    Streamlit's script, which knows whom that signed in, and shows nothing to others (see face_dashboard.access).
+    """Middleware: lets in who has a session.
+
+    Where an identity provider is configured everybody gets as far as Streamlit's script, which sends them there, and
+    shows nothing else (see face_dashboard.access); but no file, and nothing may be uploaded.
+
+    Args:
+        session_of: returns the session of who sends a request.
+        is_oidc: whether an identity provider is configured.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, is_oidc: Callable[[], bool]) -> None:
+    def __init__(
+        self, app: ASGIApp, session_of: Callable[[HTTPConnection], Session | None], is_oidc: Callable[[], bool]
+    ) -> None:
         self._app = app
-        self._sessions = sessions
+        self._session_of = session_of
         self._is_oidc = is_oidc
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,7 +90,8 @@ class Gate:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *HEADERS]
+                headers = [*message.get("headers", ()), *HEADERS]
+                message["headers"] = [*headers, *KEPT_NOWHERE] if scope["path"].startswith(MEDIA) else headers
             await send(message)
 
         if self._lets_in(scope):
@@ -78,13 +104,16 @@ class Gate:
         await refusal(scope, receive, send_with_headers)
 
     def _lets_in(self, scope: Scope) -> bool:
-        if scope["path"] in {SIGN_IN, SIGN_OUT, HEALTH, ICON} or self._is_oidc():
+        path = scope["path"]
+        if path in {SIGN_IN, HEALTH, ICON}:
             return True
-        return self._sessions.find(HTTPConnection(scope).cookies.get(COOKIE), use=False) is not None
+        if self._is_oidc() and (path in _TO_THE_SCRIPT or path.startswith(_STATIC)):
+            return True
+        return self._session_of(HTTPConnection(scope)) is not None
 
 
 def gate_routes(settings: Settings, sessions: Sessions) -> list[Route]:
-    """Return the page that asks for the password, and what ends a session."""
+    """Return the page that asks for the password, and what it sends."""
     one_at_a_time = CapacityLimiter(1)
 
     async def show(request: Request) -> Response:
@@ -121,16 +150,9 @@ def gate_routes(settings: Settings, sessions: Sessions) -> list[Route]:
         )
         return answer
 
-    async def sign_out(request: Request) -> Response:
-        sessions.end(request.cookies.get(COOKIE))
-        answer = RedirectResponse(SIGN_IN, 303)
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_is_https(request))
-        return answer
-
     return [
         Route(SIGN_IN, show, methods=["GET"]),
         Route(SIGN_IN, sign_in, methods=["POST"]),
-        Route(SIGN_OUT, sign_out, methods=["GET"]),
     ]
 
 
