@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from face_api.cli import main
 from face_api.settings import Settings
-from face_api.store import open_configured
+from face_api.store import REVISIONS, open_configured
 from support.store import enroll
 
 
@@ -43,6 +43,19 @@ def test_a_prefix_is_of_users(data_dir: Path) -> None:
     refused = run(data_dir, "list", "--prefix", "with")
     assert refused.exit_code == 2
     assert "--prefix needs a COMPANY" in refused.stderr
+
+
+@pytest.mark.parametrize("revision", REVISIONS[:-1])
+def test_the_way_back_says_what_is_lost_and_asks_first(data_dir: Path, revision: str) -> None:
+    arguments = "migrate", "--to", revision, "--data-dir", str(data_dir)
+    refused = CliRunner().invoke(main, arguments, input="n\n")
+    assert refused.exit_code == 1
+    assert "lost." in refused.output or "dropped" in refused.output
+    gone = CliRunner().invoke(main, arguments, input="y\n")
+    assert gone.exit_code == 0
+    assert f"the schema is {revision}; it was {REVISIONS[-1]}" in gone.output
+    assert run(data_dir, "migrate").stdout == f"the schema is {REVISIONS[-1]}\n"
+    assert run(data_dir, "list", "withmind").stdout.count("1 reference") == 3
 
 
 def test_a_rotation_tells_to_copy_the_key_file(data_dir: Path) -> None:

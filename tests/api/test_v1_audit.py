@@ -1,13 +1,16 @@
 """v1's audit trail: who did what, and whether it is whole."""
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from starlette.testclient import TestClient
 
+from face_api.cli.audit import audit_command
 from support.api import CROWD, EMPTY, TAMY, TAMYS, VERIFICATIONS, Json, check_problem, enroll, opened, send, served
 from support.store import rows
 
@@ -160,6 +163,18 @@ def test_a_broken_trail_is_told_with_a_status_of_success(client: TestClient, tmp
         rows(store, "DELETE FROM audit_head")
     found = get(client, VERIFICATION)
     assert (found["state"], found["broken_at"]) == ("broken", 1)
+
+
+def test_of_a_trail_without_a_head_the_command_alone_tells_the_entries(client: TestClient, tmp_path: Path) -> None:
+    """To list by v1 is an entry, for which there is no place."""
+    enroll(client, TAMY)
+    with opened(tmp_path) as store:
+        rows(store, "UPDATE audit_head SET mac = hash")
+    check_problem(client.get(AUDIT), "audit_broken", 503)
+    assert get(client, VERIFICATION)["problem"] == "its head was changed"
+    listed = CliRunner().invoke(audit_command, ["list", "--after", "0", "--data-dir", str(tmp_path)])
+    (line,) = listed.stdout.splitlines()
+    assert (listed.exit_code, json.loads(line)["action"]) == (0, "enroll")
 
 
 def test_an_entry_that_cannot_be_read_is_told_not_listed(client: TestClient, tmp_path: Path) -> None:

@@ -170,10 +170,43 @@ def test_what_the_operator_set_outranks_all_and_cannot_be_changed(tmp_path: Path
         expected |= {"calibration": told(CALIBRATION)} if with_file else {}
         assert client.get(DECISION).json() == expected
         check_problem(apply(client), "decision_fixed", 409)
-        check_problem(client.delete(DECISION), "decision_fixed", 409)
         assert person(client)[:2] == ("match", 0.6)
     with served(tmp_path / "data") as client:
         assert client.get(DECISION).json()["source"] == "applied"
+
+
+def test_where_the_operator_set_one_what_was_applied_can_be_withdrawn(tmp_path: Path) -> None:
+    """So that it does not come back on the day when the operator sets none any more."""
+    apply_elsewhere(tmp_path, 0.45)
+    with served(tmp_path, tolerance=0.7) as client:
+        answer = client.delete(DECISION)
+        assert (answer.status_code, answer.json()) == (200, client.get(DECISION).json())
+        assert (answer.json()["tolerance"], answer.json()["source"]) == (0.7, "setting")
+    with served(tmp_path) as client:
+        assert client.get(DECISION).json() == DEFAULT
+
+
+def test_a_tolerance_that_was_put_back_or_removed_past_the_service_is_not_used(
+    client: TestClient, tmp_path: Path
+) -> None:
+    enroll(client, TAMY)
+    apply(client, 0.55)
+    with opened(tmp_path) as store:
+        ((*before,),) = rows(store, "SELECT token, value FROM applied_decisions")
+        apply(client, 0.45)
+        assert person(client)[:2] == ("dismatch", 0.45)
+        rows(store, "UPDATE applied_decisions SET token = :token, value = :it", token=before[0], it=before[1])
+        check_problem(send(client, VERIFICATIONS, TAMY_AGAIN), "store_damaged", 503)
+        check_problem(client.get(DECISION), "store_damaged", 503)
+        assert client.get("/v1/audit/verification").json()["state"] == "broken"
+        apply(client, 0.45)
+        assert person(client)[:2] == ("dismatch", 0.45)
+        rows(store, "DELETE FROM applied_decisions")
+        check_problem(send(client, VERIFICATIONS, TAMY_AGAIN), "store_damaged", 503)
+        check(post(client, "/analy_img/", TAMY_AGAIN), FAIL, "store_damaged", 503)
+    assert client.delete(DECISION).json() == DEFAULT
+    assert person(client)[:2] == ("match", 0.6)
+    assert client.get("/v1/audit/verification").json()["state"] == "intact"
 
 
 def test_what_was_applied_for_another_encoder_is_not_used(tmp_path: Path) -> None:
@@ -184,9 +217,16 @@ def test_what_was_applied_for_another_encoder_is_not_used(tmp_path: Path) -> Non
         check_problem(apply(client, calibration=CALIBRATION.to_json()), "encoder_mismatch", 409)
         assert client.get(DECISION).json()["source"] == "default"
         assert apply(client, 0.5).json()["tolerance"] == 0.5
+    with served(tmp_path) as client:
+        assert client.get(DECISION).json()["tolerance"] == 0.3
     with opened(tmp_path) as store:
-        told = [entry.details for entry in store.audit.entries() if entry.action == "decide"]
-    assert told == [{"former": 0.6, "tolerance": 0.3}, {"former": 0.6, "tolerance": 0.5}]
+        told = [dict(entry.details) for entry in store.audit.entries() if entry.action == "decide"]
+    for entry in told:
+        del entry["token"]
+    assert told == [
+        {"encoder": ENCODER_ID, "former": 0.6, "tolerance": 0.3},
+        {"encoder": "fake/2", "former": 0.6, "tolerance": 0.5},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +253,11 @@ def test_what_was_applied_for_another_encoder_is_not_used(tmp_path: Path) -> Non
         ),
         ({"tolerance": 0.5, "calibration": CALIBRATION.to_json() | {"tolerance_interval": []}}, "calibration"),
         ({"tolerance": 0.5, "calibration": CALIBRATION.to_json() | {"comparisons": 10**400}}, "calibration"),
+        ({"tolerance": 0.5, "calibration": CALIBRATION.to_json() | {"persons": 10**400}}, "calibration"),
+        (
+            {"tolerance": 0.5, "calibration": CALIBRATION.to_json() | {"tolerance_interval": [0.4, float("inf")]}},
+            "calibration",
+        ),
     ],
 )
 def test_what_is_no_tolerance_is_refused(still: TestClient, body: Json, field: str) -> None:
@@ -254,10 +299,8 @@ def test_it_is_for_administrators_alone(tmp_path: Path) -> None:
         client.delete(DECISION, headers=admin.headers)
     with opened(tmp_path) as store:
         entries = [entry for entry in store.audit.entries() if entry.action == "decide"]
-        assert [(entry.actor, entry.details) for entry in entries] == [
-            (admin.key_id, {"former": 0.6, "tolerance": 0.45}),
-            (admin.key_id, {"former": 0.45, "tolerance": 0.6}),
-        ]
+        told = [(entry.actor, entry.details["former"], entry.details["tolerance"]) for entry in entries]
+        assert told == [(admin.key_id, 0.6, 0.45), (admin.key_id, 0.45, 0.6)]
 
 
 def _body(method: str) -> Json:

@@ -112,9 +112,18 @@ def test_every_setting_is_told_and_who_chose_it(tmp_path: Path) -> None:
     assert found["FACE_API_QUALITY_GATE"] == told("false", is_default=False)
     assert found["FACE_API_TOLERANCE"] == told("0.6", is_default=False)
     assert found["FACE_API_IMAGE_TYPES"] == told("png", is_default=False)
+    assert found["FACE_API_DEADLINE_S"] == told("30", is_default=True)
     assert found["FACE_API_PORT"] == told("8000", is_default=True)
     assert found["FACE_API_EXACT"] == told("false", is_default=True)
     assert found["FACE_API_TLS_CERT_FILE"] == told(None, is_default=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.61234567, "0.61234567"), (0.1 + 0.2, "0.30000000000000004"), (0.0, "0")]
+)
+def test_a_number_is_told_with_all_its_digits(tmp_path: Path, value: float, text: str) -> None:
+    with served(tmp_path, tolerance=value) as client:
+        assert settings_of(client)["FACE_API_TOLERANCE"]["value"] == text
 
 
 def test_no_secret_is_told(tmp_path: Path) -> None:

@@ -68,6 +68,16 @@ def test_a_reference_from_before_quality_was_kept_is_encoded_again(store: Store,
     assert rows(store, "SELECT encoder_id, quality FROM face_references") == [(engine.encoder_id, None)]
 
 
+def test_a_reference_whose_quality_does_not_open_is_encoded_again_without(
+    store: Store, engine: FaceEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    enroll(store, 10, chip=grey(10))
+    rows(store, "UPDATE face_references SET quality = template")
+    assert list(reencode(store, engine, CALLER)) == [1]
+    assert rows(store, "SELECT encoder_id, quality FROM face_references") == [(engine.encoder_id, None)]
+    assert "the quality of reference 1 is left out: " in caplog.text
+
+
 def test_the_same_photo_is_known_again(store: Store, engine: FaceEngine) -> None:
     enroll(store, 10, chip=grey(10))
     assert not store.enrollments.note_repetition(CALLER, photo(10), engine.encoder_id)

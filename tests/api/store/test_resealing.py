@@ -114,14 +114,42 @@ def test_each_rotation_makes_a_new_key_and_an_entry(store: Store, keys: KeyFile)
 
 def test_the_applied_tolerance_is_sealed_again(store: Store, database_url: URL, keys: KeyFile, keys_file: Path) -> None:
     store.decisions.apply(CALLER, Applied(0.5, "e1", "", None, utc_now(), "test"), 0.6)
-    before, former = store.decisions.find(), keys.current()
+    before, former = store.decisions.find("e1"), keys.current()
     assert rotate(store) == []
     ((key_id, value),) = rows(store, "SELECT key_id, value FROM applied_decisions")
     assert bytes(value)[2 : 2 + value[1]] == key_id.encode() == keys.current().encode() != former.encode()
-    assert store.decisions.find() == before is not None
+    assert store.decisions.find("e1") == before is not None
     forget_former_keys(keys_file)
     with closing(open_store(database_url, KeyFile(keys_file))) as reopened:
-        assert reopened.decisions.find() == before
+        assert reopened.decisions.find("e1") == before
+
+
+def test_of_several_encoders_each_tolerance_is_sealed_again(store: Store, keys: KeyFile) -> None:
+    for encoder_id in ("e1", "e2"):
+        store.decisions.apply(CALLER, Applied(0.5, encoder_id, "", None, utc_now(), "test"), 0.6)
+    before = [store.decisions.find(encoder_id) for encoder_id in ("e1", "e2")]
+    rotate(store)
+    assert rows(store, "SELECT DISTINCT key_id FROM applied_decisions") == [(keys.current(),)]
+    assert [store.decisions.find(encoder_id) for encoder_id in ("e1", "e2")] == before
+    store.audit.verify()
+
+
+def test_a_quality_that_does_not_open_keeps_no_reference_with_the_former_key(
+    store: Store, database_url: URL, keys: KeyFile, keys_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    enroll(store, 1)
+    enroll(store, 2)
+    ((damaged,),) = rows(store, "SELECT min(id) FROM face_references")
+    rows(store, "UPDATE face_references SET quality = template WHERE id = :it", it=damaged)
+    assert rotate(store) == [2]
+    assert f"the quality of reference {damaged} is left out: " in caplog.text
+    assert store.resealer.former_keys(keys.current()) == []
+    forget_former_keys(keys_file)
+    with closing(open_store(database_url, KeyFile(keys_file))) as reopened:
+        assert len(references_of(reopened, "withmind", "tamy")) == 2
+        details = reopened.directory.user(CALLER, "withmind", "tamy")
+        assert details is not None
+        assert [reference.quality for reference in details.references] == [None, QUALITY]
 
 
 def test_what_is_applied_with_the_former_key_is_sealed_again_by_the_next_rotation(
@@ -140,7 +168,7 @@ def test_what_is_applied_with_the_former_key_is_sealed_again_by_the_next_rotatio
     rotate(store)
     assert keys.current() == current
     assert store.resealer.former_keys(current) == []
-    assert store.decisions.find() is not None
+    assert store.decisions.find("e1") is not None
 
 
 def test_an_applied_tolerance_that_does_not_open_is_left(store: Store, caplog: pytest.LogCaptureFixture) -> None:

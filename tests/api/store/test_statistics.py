@@ -4,15 +4,26 @@ import math
 import random
 from bisect import bisect_right
 from collections import Counter, defaultdict
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import URL, insert
 
-from face_api.store import Bucket, CompanyTallies, CompanyTally, EventFilter, Operation, Percentiles, Store
+from face_api.store import (
+    Bucket,
+    CompanyTallies,
+    CompanyTally,
+    EventFilter,
+    KeyFile,
+    Operation,
+    Percentiles,
+    Store,
+    open_store,
+)
 from face_api.store.events import STAGES
 from face_api.store.tables import AnalysisEvent, table_of
 from support.store import enroll, rows
@@ -269,6 +280,21 @@ def test_a_filters_moments_may_be_of_any_time_zone(store: Store) -> None:
         assert later.start == MIDNIGHT
 
 
+def test_what_an_older_version_recorded_meanwhile_is_given_its_hour_at_the_next_start(
+    store: Store, database_url: URL, keys: KeyFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Which does not know of hours; on SQLite they are 0 then."""
+    add(store, [event(MIDNIGHT + timedelta(hours=hours, minutes=30)) for hours in range(3)])
+    rows(store, "UPDATE analysis_events SET hour = 0 WHERE id > (SELECT min(id) FROM analysis_events)")
+    with closing(open_store(database_url, keys)) as again:
+        found = again.statistics.summary(EventFilter(), HOUR_S)
+    assert [bucket.start for bucket in found] == [MIDNIGHT + timedelta(hours=hours) for hours in range(3)]
+    assert "2 events were written by an older version" in caplog.text
+    caplog.clear()
+    with closing(open_store(database_url, keys)):
+        assert "older version" not in caplog.text
+
+
 def test_who_is_not_registered_has_no_statistics(store: Store) -> None:
     enroll(store, 1)
     before = store.audit.verify()
@@ -280,10 +306,34 @@ def test_who_is_not_registered_has_no_statistics(store: Store) -> None:
     assert store.audit.verify() == before, "there is no person in it: a look is no entry"
 
 
+def test_of_too_many_events_a_company_with_few_has_its_share_ranked(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranked = 400
+    monkeypatch.setattr("face_api.store.latency.RANKED", ranked)
+    counts = {"large": 9_000, "middling": 500, "small": 90, "tiny": 1}
+    events = []
+    for company, count in counts.items():
+        enroll(store, 1, company=company)
+        ((company_id,),) = rows(store, "SELECT id FROM companies WHERE name = :name", name=company)
+        events += [
+            event(MIDNIGHT + timedelta(seconds=number), company_id=company_id, total_ms=float(number + 1))
+            for number in range(count)
+        ]
+    random.Random(2).shuffle(events)  # noqa: S311 - repeatable
+    add(store, events)
+    found = {tally.company: tally.latency["total"] for tally in store.statistics.companies(EventFilter()).items}
+    for company in ("small", "tiny"):
+        assert found[company] == nearest_rank([float(number + 1) for number in range(counts[company])])
+    assert 110 < found["middling"].count < 200, "its share: of 400, a third of what the smaller ones leave"
+    assert 330 < found["large"].count < ranked
+    assert sum(latency.count for latency in found.values()) < 2 * ranked
+
+
 def test_of_too_many_events_an_even_part_is_ranked_and_all_are_counted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ranked, count = 500, 6_000
+    ranked, count = 500, 5_760  # whole hours
     choose = random.Random(1)  # noqa: S311 - repeatable
     # A caller that enrolls and analyses by turns: every second event alone would be of one operation.
     events = [

@@ -47,6 +47,18 @@ def test_the_rates_are_those_that_were_counted(tmp_path: Path) -> None:
     assert load_calibration(path) == calibration
 
 
+@pytest.mark.parametrize("name", ["한글\u3000세트\n2", "x" * 5000])
+def test_a_set_of_any_name_makes_a_calibration_that_is_read_again(tmp_path: Path, name: str) -> None:
+    results, manifest = documents()
+    results["data_set"]["name"] = name
+    calibration = calibration_of(curve_of(*DISTANCES), results, manifest)
+    assert calibration
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(calibration.to_json()))
+    assert load_calibration(path) == calibration
+    assert calibration.source.startswith(("한글 세트 2: ", "xxx"))
+
+
 def test_too_few_pairs_recommend_nothing() -> None:
     results, manifest = documents(target_fmr=1e-6)
     calibration = calibration_of(curve_of(*DISTANCES), results, manifest)

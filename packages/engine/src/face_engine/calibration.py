@@ -22,6 +22,9 @@ SCHEMA = "face-engine-calibration/1"
 
 MAX_FILE_BYTES = 1_000_000
 
+MAX_SOURCE = 500
+"""Characters, of which all are printable."""
+
 RULE_OF_THREE = 3
 """Where none of n independent trials succeeded, the rate is below 3/n with 95 % confidence (Hanley and Lippman-Hand,
 1983)."""
@@ -137,8 +140,13 @@ def _parsed(document: Any) -> Calibration:
         tolerance_interval=None if interval is None else (float(interval[0]), float(interval[1])),
     )
     distances, rates = calibration.distances, calibration.false_match_rates
-    if not 0 < calibration.target_fmr < 1 or (interval is not None and not interval[0] <= interval[1]):
+    low, high = calibration.tolerance_interval or (0.0, 0.0)
+    if not 0 < calibration.target_fmr < 1 or not 0 <= low <= high <= MAX_TOLERANCE:
         raise ValueError("its target_fmr is not between 0 and 1, or its tolerance_interval is none")
+    if not 1 <= calibration.persons < 1 << 53:
+        raise ValueError("it has no persons")
+    if len(calibration.source) > MAX_SOURCE or not calibration.source.isprintable():
+        raise ValueError(f"its source has more than {MAX_SOURCE} characters, or some that are not printable")
     if not distances or len(distances) != len(rates) or not 1 <= calibration.comparisons < 1 << 53:
         raise ValueError("it has no distances, or not as many rates as distances, or no comparisons")
     if not all(map(math.isfinite, distances)) or any(near >= far for near, far in pairwise(distances)):

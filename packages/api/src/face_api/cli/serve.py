@@ -16,6 +16,7 @@ from face_api.inference import EngineConfig
 from face_api.limits import AttemptLimits
 from face_api.server import bound_sockets, run, tls_context
 from face_api.services.decision import Decision
+from face_api.settings import PREFIX
 from face_api.store import Store, StoreDamagedError, open_configured
 from face_engine.runtimes import check_runtime
 
@@ -56,14 +57,19 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
 
 
 def tell_tolerance(store: Store, decision: Decision, encoder_id: str) -> None:
-    """Log which tolerance holds, and why not the one that was applied, where there is such a one. Raises StoreError."""
+    """Log which tolerance holds, and why not one that was applied, where there is such a one. Raises StoreError."""
     try:
-        found = store.decisions.find()
+        found, encoders = store.decisions.find(encoder_id), store.decisions.encoders()
     except StoreDamagedError:
         return  # which was told when the store was opened
     if found is not None:
         _, applied = found
-        if (objection := decision.objection(applied, encoder_id)) is not None:
-            logger.warning("the tolerance %g, which was applied, is not used: %s", applied.tolerance, objection)
-        decision = decision.with_applied(applied, encoder_id)
+        if decision.is_fixed:
+            logger.warning(
+                "the tolerance %g, which was applied, is not used: %sTOLERANCE outranks it", applied.tolerance, PREFIX
+            )
+        decision = decision.with_applied(applied)
+    elif encoders:
+        others = ", ".join(sorted(encoders))
+        logger.warning("a tolerance was applied for %s, and is not used: this service has %s", others, encoder_id)
     logger.info("the tolerance is %g, from %s", decision.tolerance, decision.origin)

@@ -22,7 +22,10 @@ from face_api.store import HEAD, REVISIONS, Database, Vault, location, migrate_d
 
 _LOST = {
     "0001": "Templates will lie open on disk; chips, events, API keys and the audit trail are dropped.",
-    "0002": "Answers that are kept for an Idempotency-Key are dropped.",
+    "0002": "Answers that are kept for an Idempotency-Key, and what 0003 has no place for, are dropped.",
+    "0003": "Applied tolerances, and of each enrollment its way, by whom and its quality, are dropped. Where a "
+    "tolerance was applied, a newer version analyses no photo until another one is, or it is withdrawn.",
+    "0004": "Nothing is lost.",
 }
 
 
@@ -34,9 +37,10 @@ def migrate_command(revision: str, yes: bool, data_dir: Path | None) -> None:
     """Bring the database's schema up to date, or back.
 
     The embedded SQLite database is brought up to date at every start; for PostgreSQL this command does it, while no
-    service of another version runs. Going back drops what the older schema has no place for: 0002 has none for answers
-    that are kept for an Idempotency-Key; 0001 none for chips, events, API keys and the audit trail, and its templates
-    lie open.
+    service of another version runs. Going back drops what the older schema has no place for: 0004 has one for all;
+    0003 has none for applied tolerances, nor for the way, by whom and the quality of an enrollment; 0002 none for
+    answers that are kept for an Idempotency-Key; 0001 none for chips, events, API keys and the audit trail, and its
+    templates lie open.
     """
     settings = read_settings(data_dir=data_dir)
     if revision == HEAD:

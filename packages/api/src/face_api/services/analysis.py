@@ -105,10 +105,10 @@ class AnalysisService:
             references = await run_sync(self.store.enrollments.references, company, user)
             if references is None:
                 raise RefusalError("user_unregistered")
-            decision = await self.decisions.of(references.decision_token)
-        comparable = references.made_by(self.analyser.encoder_id)
-        if not comparable.ids:
-            raise RefusalError("references_outdated")
+            comparable = references.made_by(self.analyser.encoder_id)
+            if not comparable.ids:
+                raise RefusalError("references_outdated")
+            decision = await self.decisions.of(references.decision_tokens[self.analyser.encoder_id])
         return comparable, decision
 
     async def _analyse(self, image: bytes, timings_ms: StageTimings) -> Analysis:

@@ -60,17 +60,9 @@ class Decision:
         """Whether the operator set the tolerance, so that nothing that is applied counts."""
         return self.source == "setting"
 
-    def objection(self, applied: Applied, encoder_id: str) -> str | None:
-        """Return, in words, why what was applied does not count beside these settings; None: it does."""
+    def with_applied(self, applied: Applied) -> "Decision":
+        """Return what holds where this is what the settings say: this, or what was applied for the same encoder."""
         if self.is_fixed:
-            return f"{PREFIX}TOLERANCE outranks it"
-        if applied.encoder_id != encoder_id:
-            return f"it is for the encoder {applied.encoder_id}, and this service has {encoder_id}"
-        return None
-
-    def with_applied(self, applied: Applied, encoder_id: str) -> "Decision":
-        """Return what holds where this is what the settings say: this, or what was applied."""
-        if self.objection(applied, encoder_id) is not None:
             return self
         origin = f"what {applied.by} applied at {applied.at:%Y-%m-%d %H:%M} UTC"
         return Decision(applied.tolerance, applied.calibration or self.own, "applied", origin, applied)
@@ -91,30 +83,34 @@ class Decisions:
         self.default = default
         self._store = store
         self._analyser = analyser
-        self._known: tuple[str, Decision] | None = None
+        self._known: tuple[str | None, Decision] | None = None
 
     @property
     def encoder_id(self) -> str:
         return self._analyser.encoder_id
 
     async def of(self, token: str | None) -> Decision:
-        """Return the decision of a token that was read with the references: each is read once, then known."""
-        if token is None or self.default.is_fixed:
+        """Return the decision of a token that was read with the references: each is read once, then known.
+
+        Args:
+            token: None where nothing is applied, which is read once as well: somebody may have removed it.
+
+        Raises:
+            StoreError: it could not be read, or is not what was applied last.
+        """
+        if self.default.is_fixed:
             return self.default
         known = self._known
         if known is None or known[0] != token:
-            found = await run_sync(self._store.decisions.find)
-            if found is None:
-                return self.default  # withdrawn meanwhile
-            known = self._known = found[0], self.default.with_applied(found[1], self.encoder_id)
+            known = self._known = await self._read()
         return known[1]
 
     async def current(self) -> Decision:
         """Return what holds now. Raises StoreError."""
         if self.default.is_fixed:
             return self.default
-        found = await run_sync(self._store.decisions.find)
-        return self.default if found is None else self.default.with_applied(found[1], self.encoder_id)
+        _, decision = await self._read()
+        return decision
 
     async def apply(self, caller: Caller, tolerance: float, note: str, calibration: Calibration | None) -> None:
         """Let a tolerance hold from the next analysis on.
@@ -123,17 +119,17 @@ class Decisions:
             RefusalError: the operator set another one, or the calibration is of another encoder.
             StoreError, AccessError: nothing was changed.
         """
-        self._check_changeable()
+        if self.default.is_fixed:
+            raise RefusalError("decision_fixed")
         if calibration is not None and calibration.encoder_id != self.encoder_id:
             raise RefusalError("encoder_mismatch")
         applied = Applied(tolerance, self.encoder_id, note, calibration, utc_now(), caller.actor)
         await run_sync(self._store.decisions.apply, caller, applied, self.default.tolerance)
 
     async def withdraw(self, caller: Caller) -> None:
-        """Let what the settings say hold again. Raises as `apply`."""
-        self._check_changeable()
+        """Let what the settings say hold, whatever was applied. Raises StoreError, AccessError."""
         await run_sync(self._store.decisions.withdraw, caller, self.encoder_id, self.default.tolerance)
 
-    def _check_changeable(self) -> None:
-        if self.default.is_fixed:
-            raise RefusalError("decision_fixed")
+    async def _read(self) -> tuple[str | None, Decision]:
+        found = await run_sync(self._store.decisions.find, self.encoder_id)
+        return (None, self.default) if found is None else (found[0], self.default.with_applied(found[1]))

@@ -25,7 +25,7 @@ from sqlmodel import col
 from face_api.errors import AccessError
 from face_api.store.database import Database
 from face_api.store.errors import StoreDamagedError
-from face_api.store.tables import ApiKey, AuditEvent, AuditHead, Company, User, table_of, utc_now
+from face_api.store.tables import ApiKey, AppliedDecision, AuditEvent, AuditHead, Company, User, table_of, utc_now
 
 Action = Literal[
     "enroll",
@@ -64,6 +64,10 @@ ENTRIES = (
 )
 """What `AuditEntry.of` takes, in no order."""
 _IN_THEIR_ORDER = ENTRIES.order_by(col(AuditEvent.sequence))
+_DECISIONS = (
+    select(_ENTRY.c.sequence, _ENTRY.c.details).where(_ENTRY.c.action == "decide").order_by(_ENTRY.c.sequence.desc())
+)
+_APPLIED = select(table_of(AppliedDecision).c.encoder_id, table_of(AppliedDecision).c.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,7 @@ class AuditTrail:
         return end
 
     def verify(self, expected: Checkpoint | None = None) -> Checkpoint:
-        """Check every entry, and that the `expected` one is among them; return the last.
+        """Check every entry, that the `expected` one is among them, and what is applied by them; return the last.
 
         Raises:
             AuditTrailBrokenError: at the first entry that is not as it was appended.
@@ -229,12 +233,19 @@ class AuditTrail:
                         raise AuditTrailBrokenError(count, "it is not the one that is expected there")
                     previous = entry_hash
             end = self._head(session, hold=False)
+            told = [*decisions_told(session)][::-1]  # of an encoder the last one counts
+            decided = {encoder_id: (sequence, token) for sequence, encoder_id, token in told}
+            applied = {row.encoder_id: row.token for row in session.connection().execute(_APPLIED)}
         if end.sequence > count:
             raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {end.sequence}")
         if (end.sequence, end.hash) != (count, previous):
             raise AuditTrailBrokenError(end.sequence, "the trail goes on behind its head")
         if expected is not None and expected.sequence > count:
             raise AuditTrailBrokenError(count + 1, f"it is missing, and so are all up to {expected.sequence}")
+        for encoder_id in sorted(decided.keys() | applied.keys()):
+            sequence, token = decided.get(encoder_id, (count, None))
+            if token != applied.get(encoder_id):
+                raise AuditTrailBrokenError(sequence, f"the tolerance applied for {encoder_id} is not what it tells")
         return end
 
     def end(self) -> Checkpoint:
@@ -283,6 +294,22 @@ class AuditTrail:
     def _entry_hash(self, previous: bytes, fields: Mapping[str, Any]) -> bytes:
         content = json.dumps(fields, separators=(",", ":"), sort_keys=True).encode()
         return hmac.digest(self._key, b"entry" + previous + content, "sha256")
+
+
+def decisions_told(session: Session) -> Iterator[tuple[int, str, str | None]]:
+    """Return what entries tell of applied tolerances, the newest first: sequence, encoder, token; None: withdrawn.
+
+    Raises:
+        AuditTrailBrokenError: an entry cannot be read.
+    """
+    with session.execute(_DECISIONS.execution_options(yield_per=_BATCH)) as result:
+        for sequence, details in result:
+            try:
+                told = json.loads(details)
+                encoder_id, token = told["encoder"], told["token"]
+            except (TypeError, ValueError, LookupError) as error:
+                raise AuditTrailBrokenError(sequence, "it is not what was appended there") from error
+            yield sequence, encoder_id, token
 
 
 def _head_mac(key: bytes, end: Checkpoint) -> bytes:

@@ -1,4 +1,8 @@
-"""The tolerance that an administrator applied, sealed. Each has a random token, by which a process knows it again."""
+"""The tolerances that administrators applied, sealed, one for each encoder.
+
+Each has a random token, by which a process knows it again. The audit trail tells the token as well: what is not what
+the newest entry applied, such as an earlier one put back, is never used.
+"""
 
 import json
 import logging
@@ -7,25 +11,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from face_api.store.audit import AuditTrail, Caller, Subject
+from face_api.store.audit import AuditTrail, Caller, Subject, decisions_told
 from face_api.store.database import Database
 from face_api.store.errors import KeysError, StoreDamagedError
 from face_api.store.sealing import Vault, key_id_of
-from face_api.store.tables import AppliedDecision, new_token, table_of
+from face_api.store.tables import AppliedDecision, Reference, new_token, table_of
 from face_engine.calibration import Calibration, parse_calibration
 
 logger = logging.getLogger(__name__)
 
 _DECISION = table_of(AppliedDecision)
-_ROW_ID = 1
 
-TOKEN = select(_DECISION.c.token).where(_DECISION.c.id == _ROW_ID).scalar_subquery()
-"""Of what is applied; NULL where nothing is."""
+TOKEN = select(_DECISION.c.token).where(_DECISION.c.encoder_id == table_of(Reference).c.encoder_id).scalar_subquery()
+"""Of what is applied for a reference's encoder; NULL where nothing is."""
 
-_FIND = select(_DECISION.c.token, _DECISION.c.key_id, _DECISION.c.value).where(_DECISION.c.id == _ROW_ID)
+_OF_ENCODER = _DECISION.c.encoder_id == bindparam("encoder")
+_FIND = select(*_DECISION.c).where(_OF_ENCODER)
+_DELETE = delete(_DECISION).where(_OF_ENCODER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +60,24 @@ class DecisionStore:
         self._vault = vault
         self._audit = audit
 
-    def find(self) -> tuple[str, Applied] | None:
-        """Return what is applied, and its token; None where nothing is."""
+    def find(self, encoder_id: str) -> tuple[str, Applied] | None:
+        """Return what is applied for an encoder, and its token; None where nothing is.
+
+        Raises:
+            StoreDamagedError: also where that is not what the audit trail tells.
+        """
         with self._database.reading() as session:
-            row = session.connection().execute(_FIND).one_or_none()
-        return None if row is None else (row.token, _unpack(self._vault.open(row.value, *_place(row.token))))
+            return self._find(session, encoder_id)
+
+    def encoders(self) -> set[str]:
+        """Return those for which a tolerance is applied; also, where one is not, by the audit trail."""
+        with self._database.reading() as session:
+            told = {encoder_id: token for _, encoder_id, token in [*decisions_told(session)][::-1]}
+            there = session.scalars(select(_DECISION.c.encoder_id)).all()
+        return {*there, *(encoder_id for encoder_id, token in told.items() if token is not None)}
 
     def apply(self, caller: Caller, applied: Applied, default_tolerance: float) -> None:
-        """Put it in the place of what was applied before.
+        """Put it in the place of what was applied for the same encoder before.
 
         Args:
             default_tolerance: what would hold if nothing were applied.
@@ -72,14 +87,16 @@ class DecisionStore:
             self._audit.hold(session)  # one at a time, and none beside a rotation
             former = self._former_tolerance(session, applied.encoder_id, default_tolerance)
             token = new_token()
-            value = self._vault.seal(_pack(applied), *_place(token))
-            session.execute(delete(_DECISION))
-            row = {"id": _ROW_ID, "token": token, "key_id": key_id_of(value), "value": value}
+            encoder_id = applied.encoder_id
+            value = self._vault.seal(_pack(applied), *_place(encoder_id, token))
+            session.execute(_DELETE, {"encoder": encoder_id})
+            row = {"encoder_id": encoder_id, "token": token, "key_id": key_id_of(value), "value": value}
             session.execute(insert(_DECISION), row)
-            self._note(session, caller, former, applied.tolerance)
+            details = {"encoder": encoder_id, "former": former, "tolerance": applied.tolerance, "token": token}
+            self._audit.append(session, caller, "decide", Subject(), details)
 
     def withdraw(self, caller: Caller, encoder_id: str, default_tolerance: float) -> None:
-        """Remove what is applied; where nothing is, nothing happens.
+        """Remove what is applied for an encoder; where nothing is, by the audit trail as well, nothing happens.
 
         Args:
             encoder_id: of the templates that are compared now.
@@ -88,46 +105,51 @@ class DecisionStore:
         with self._database.writing() as session:
             self._audit.hold(session)
             former = self._former_tolerance(session, encoder_id, default_tolerance)
-            if session.connection().execute(delete(_DECISION)).rowcount:
-                self._note(session, caller, former, default_tolerance)
-
-    def _note(self, session: Session, caller: Caller, former: float | None, tolerance: float) -> None:
-        self._audit.append(session, caller, "decide", Subject(), {"former": former, "tolerance": tolerance})
+            if session.connection().execute(_DELETE, {"encoder": encoder_id}).rowcount or former is None:
+                details = {"encoder": encoder_id, "former": former, "tolerance": default_tolerance, "token": None}
+                self._audit.append(session, caller, "decide", Subject(), details)
 
     def _former_tolerance(self, session: Session, encoder_id: str, default_tolerance: float) -> float | None:
-        """Return the tolerance that held; None where that does not open, which must not keep it from being replaced."""
-        row = session.connection().execute(_FIND).one_or_none()
-        if row is None:
-            return default_tolerance
+        """Return the tolerance that held; None where that is damaged, which must not keep it from being replaced."""
         try:
-            applied = _unpack(self._vault.open(row.value, *_place(row.token)))
+            found = self._find(session, encoder_id)
         except (StoreDamagedError, KeysError):
-            logger.exception("the tolerance that was applied does not open")
+            logger.exception("the tolerance that was applied is damaged")
             return None
-        return applied.tolerance if applied.encoder_id == encoder_id else default_tolerance
+        return default_tolerance if found is None else found[1].tolerance
+
+    def _find(self, session: Session, encoder_id: str) -> tuple[str, Applied] | None:
+        row = session.connection().execute(_FIND, {"encoder": encoder_id}).one_or_none()
+        told = next((token for _, encoder, token in decisions_told(session) if encoder == encoder_id), None)
+        if (None if row is None else row.token) != told:
+            raise StoreDamagedError(f"what is applied for {encoder_id} is not what the audit trail tells")
+        return None if row is None else (row.token, _unpack(_open(self._vault, row)))
 
 
-def keys_of_decision(session: Session) -> Iterator[str]:
-    """Return the id of the key with which what is applied is sealed, where something is."""
-    yield from session.scalars(select(_DECISION.c.key_id))
+def keys_of_decisions(session: Session) -> Iterator[str]:
+    """Return the ids of the keys with which what is applied is sealed."""
+    yield from session.scalars(select(_DECISION.c.key_id).distinct())
 
 
-def reseal_decision(session: Session, vault: Vault, current: str) -> None:
+def reseal_decisions(session: Session, vault: Vault, current: str) -> None:
     """Seal what is applied with the current key, for who holds the audit trail's head. Raises KeysError."""
-    row = session.connection().execute(_FIND).one_or_none()
-    if row is None or row.key_id == current:
-        return
-    try:
-        value = vault.open(row.value, *_place(row.token))
-    except StoreDamagedError as error:
-        logger.error("the applied tolerance is left as it is: %s", error)  # noqa: TRY400 - no bug
-        return
-    sealed = vault.seal(value, *_place(row.token))
-    session.execute(update(_DECISION).values(value=sealed, key_id=key_id_of(sealed)))
+    for row in session.connection().execute(select(*_DECISION.c).where(_DECISION.c.key_id != current)).all():
+        try:
+            value = _open(vault, row)
+        except StoreDamagedError as error:
+            logger.error("the applied tolerance is left as it is: %s", error)  # noqa: TRY400 - no bug
+            continue
+        sealed = vault.seal(value, *_place(row.encoder_id, row.token))
+        changed = update(_DECISION).where(_DECISION.c.encoder_id == row.encoder_id)
+        session.execute(changed.values(value=sealed, key_id=key_id_of(sealed)))
 
 
-def _place(token: str) -> tuple[str, str]:
-    return "decision", token
+def _open(vault: Vault, row: Row[*tuple[Any, ...]]) -> bytes:
+    return vault.open(row.value, *_place(row.encoder_id, row.token))
+
+
+def _place(encoder_id: str, token: str) -> tuple[str, str, str]:
+    return "decision", encoder_id, token
 
 
 def _pack(applied: Applied) -> bytes:

@@ -10,9 +10,10 @@ from sqlmodel import col
 
 from face_api.store.audit import Action, AuditTrail, Caller, Subject
 from face_api.store.database import Database
-from face_api.store.enrollments import Profile, Via, unpack_quality
+from face_api.store.enrollments import Profile, Via
 from face_api.store.pages import DEFAULT_PAGE, Page
 from face_api.store.people import find_company, find_user
+from face_api.store.qualities import open_quality, unpack_quality
 from face_api.store.sealing import Vault
 from face_api.store.tables import Company, Reference, User, table_of
 from face_engine.types import Quality
@@ -234,8 +235,7 @@ class Directory:
         return chip_png
 
     def _summary(self, company: str, key: str, row: Row[*tuple[Any, ...]]) -> ReferenceSummary:
-        place = "quality", company, key, row.encoder_id
-        quality = None if row.quality is None else unpack_quality(self._vault.open(row.quality, *place))
+        quality = open_quality(self._vault, row.id, row.quality, company, key, row.encoder_id)
         return ReferenceSummary(
             id=row.id,
             encoder_id=row.encoder_id,
@@ -243,7 +243,7 @@ class Directory:
             created_at=row.created_at,
             via=row.via,
             enrolled_by=row.enrolled_by,
-            quality=quality,
+            quality=None if quality is None else unpack_quality(quality),
         )
 
     def _note(self, caller: Caller, action: Action, subject: Subject, **details: object) -> None:

@@ -1,8 +1,7 @@
 """Who is enrolled under which company and id, with which references."""
 
 import hmac
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -16,6 +15,7 @@ from face_api.store.decisions import TOKEN
 from face_api.store.errors import StoreDamagedError
 from face_api.store.events import EventLog, Outcome
 from face_api.store.people import Person, References, find_or_make_user, find_user
+from face_api.store.qualities import pack_quality
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, User, table_of, utc_now
 from face_engine.timing import StageTimings
@@ -26,7 +26,13 @@ TEMPLATE_DTYPE = np.dtype("<f4")
 # Built once: that takes longer than to execute them.
 _COMPANIES, _USERS, _REFERENCES = table_of(Company), table_of(User), table_of(Reference)
 _TEMPLATES = (
-    select(_USERS.c.token, TOKEN, _REFERENCES.c.id, _REFERENCES.c.encoder_id, _REFERENCES.c.template)
+    select(
+        _USERS.c.token,
+        TOKEN.label("decision_token"),
+        _REFERENCES.c.id,
+        _REFERENCES.c.encoder_id,
+        _REFERENCES.c.template,
+    )
     .join_from(_REFERENCES, _USERS, _USERS.c.id == _REFERENCES.c.user_id)
     .join(_COMPANIES, _COMPANIES.c.id == _USERS.c.company_id)
     .where(_COMPANIES.c.name == bindparam("company"), _USERS.c.key == bindparam("user"))
@@ -102,8 +108,8 @@ class EnrollmentStore:
             Template(unpack(self._vault.open(sealed, "template", company, user, encoder_id)), encoder_id)
             for *_, encoder_id, sealed in rows
         )
-        user_token, decision_token, *_ = rows[0]
-        return References(user, user_token, decision_token, templates, tuple(row.id for row in rows))
+        decision_tokens = {row.encoder_id: row.decision_token for row in rows}
+        return References(user, rows[0].token, decision_tokens, templates, tuple(row.id for row in rows))
 
     def note_repetition(self, caller: Caller, enrollment: Enrollment, encoder_id: str) -> int | None:
         """Return the id of the reference that this very photo is already, and update the profile; None: it is new."""
@@ -234,16 +240,6 @@ class EnrollmentStore:
 def pack(template: Template) -> bytes:
     """Return a template's vector as bytes: 128 little-endian float32."""
     return template.vector.astype(TEMPLATE_DTYPE).tobytes()
-
-
-def pack_quality(quality: Quality) -> bytes:
-    return json.dumps(asdict(quality), separators=(",", ":")).encode()
-
-
-def unpack_quality(value: bytes) -> Quality:
-    """Return the quality of `pack_quality`'s bytes."""
-    fields = json.loads(value)
-    return Quality(**fields | {"reasons": tuple(fields["reasons"])})
 
 
 def unpack(value: bytes) -> Vector:

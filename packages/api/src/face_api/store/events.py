@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
-from face_api.store.pages import DEFAULT_PAGE, Page
+from face_api.store.pages import DEFAULT_PAGE, Page, check_filter
 from face_api.store.people import Person, References, find_company, find_user
 from face_api.store.tables import AnalysisEvent, Company, User, table_of, utc_now
 from face_engine.matching import Comparison
@@ -67,10 +67,7 @@ class EventFilter:
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.user is not None and self.company is None:
-            raise ValueError("a user is one of a company, which is missing")
-        if any(moment is not None and moment.tzinfo is None for moment in (self.since, self.until)):
-            raise ValueError("a moment needs a time zone")
+        check_filter(self.company, self.user, self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Looks into the audit trail: its entries by pages, the newest first, and whether it is whole."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, bindparam, func, select
+from sqlalchemy import Column, ColumnElement, func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -20,7 +20,7 @@ from face_api.store.audit import (
     Subject,
 )
 from face_api.store.database import Database
-from face_api.store.pages import DEFAULT_PAGE, Page
+from face_api.store.pages import DEFAULT_PAGE, Page, check_filter
 from face_api.store.people import find_company, find_user
 from face_api.store.tables import AuditEvent, table_of
 
@@ -31,12 +31,8 @@ _ENTRY = table_of(AuditEvent)
 
 # Built once: that takes longer than to execute them.
 _NEWEST = ENTRIES.order_by(col(AuditEvent.sequence).desc())
-_NEXT = (
-    select(_ENTRY.c.sequence, _ENTRY.c.at)
-    .where(_ENTRY.c.sequence >= bindparam("sequence"))
-    .order_by(_ENTRY.c.sequence)
-    .limit(1)
-)
+# Not of the column alone: PostgreSQL would go through the entries by their key until it comes to one of that time.
+_ENDS = select(func.coalesce(func.min(_ENTRY.c.sequence + 0), 0), func.coalesce(func.max(_ENTRY.c.sequence + 0), 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +57,7 @@ class EntryFilter:
     until: datetime | None = None
 
     def __post_init__(self) -> None:
-        if self.user is not None and self.company is None:
-            raise ValueError("a user is one of a company, which is missing")
-        if any(moment is not None and moment.tzinfo is None for moment in (self.since, self.until)):
-            raise ValueError("a moment needs a time zone")
+        check_filter(self.company, self.user, self.since, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +89,13 @@ class Inspector:
         """
         with self._database.reading() as session:
             subject = _subject(session, wanted)
-            if subject is None:
-                return Page([], None)
-            statement = _NEWEST.where(*_conditions(session, subject, wanted)).limit(limit + 1)
-            if before is not None:
-                statement = statement.where(_ENTRY.c.sequence < before)
-            rows = session.execute(statement).all()
+            rows: Sequence[Any] = []
+            if subject is not None:
+                conditions = _conditions(session, subject, wanted, before)
+                rows = session.execute(_NEWEST.where(*conditions).limit(limit + 1)).all()
         entries = [AuditEntry.of(*row) for row in rows[:limit]]
         with self._database.writing() as session:
-            self._audit.append(session, caller, "list", subject, {"audit_entries": len(entries)})
+            self._audit.append(session, caller, "list", subject or Subject(), {"audit_entries": len(entries)})
         return Page(entries, str(entries[-1].sequence) if len(rows) > limit else None)
 
     def verify(self) -> Inspection:
@@ -129,7 +120,9 @@ def _subject(session: Session, wanted: EntryFilter) -> Subject | None:
     return None if person is None else person.subject
 
 
-def _conditions(session: Session, subject: Subject, wanted: EntryFilter) -> list[ColumnElement[bool]]:
+def _conditions(
+    session: Session, subject: Subject, wanted: EntryFilter, before: int | None
+) -> list[ColumnElement[bool]]:
     given: dict[Column[Any], str | None] = {
         _ENTRY.c.user: subject.user,
         _ENTRY.c.company: subject.company if subject.user is None else None,
@@ -137,12 +130,19 @@ def _conditions(session: Session, subject: Subject, wanted: EntryFilter) -> list
         _ENTRY.c.action: wanted.action,
     }
     conditions = _alike(session, {column: value for column, value in given.items() if value is not None})
-    # Each entry is later than the one before (unless somebody set the clock back), and there is no index by time.
-    if wanted.since is not None:
-        conditions += [_ENTRY.c.sequence >= _first(session, wanted.since), _ENTRY.c.at >= _text(wanted.since)]
-    if wanted.until is not None:
-        conditions += [_ENTRY.c.sequence < _first(session, wanted.until), _ENTRY.c.at < _text(wanted.until)]
-    return conditions
+    older = [] if before is None else [_ENTRY.c.sequence < before]
+    if wanted.since is None and wanted.until is None:
+        return conditions + older
+    # Between the first and the last of that time, so that few are looked at; one in between may be of another time,
+    # where somebody set the clock back.
+    first, last = session.execute(_ENDS.where(*_within(wanted, _ENTRY.c.at), *older)).one()
+    # Not by the column alone: SQLite would take its index, and sort.
+    return [*conditions, _ENTRY.c.sequence.between(first, last), *_within(wanted, func.coalesce(_ENTRY.c.at, ""))]
+
+
+def _within(wanted: EntryFilter, at: ColumnElement[str]) -> list[ColumnElement[bool]]:
+    since = [] if wanted.since is None else [at >= _text(wanted.since)]
+    return since if wanted.until is None else [*since, at < _text(wanted.until)]
 
 
 def _alike(session: Session, given: Mapping[Column[Any], str]) -> list[ColumnElement[bool]]:
@@ -158,20 +158,6 @@ def _alike(session: Session, given: Mapping[Column[Any], str]) -> list[ColumnEle
     # The others not by the column alone: SQLite would take any one's index.
     others = (func.coalesce(column, "") == value for column, value in given.items() if column is not rarest)
     return [rarest == given[rarest], *others]
-
-
-def _first(session: Session, moment: datetime) -> int:
-    """Return the sequence of the first entry from a moment on; where there is none, a greater one than any."""
-    at = _text(moment)
-    low, high = 0, session.execute(select(func.coalesce(func.max(_ENTRY.c.sequence), 0))).scalar_one() + 1
-    while low < high:
-        middle = (low + high) // 2
-        found = session.execute(_NEXT, {"sequence": middle}).one_or_none()
-        if found is None or found.at >= at:
-            high = middle
-        else:
-            low = found.sequence + 1
-    return low
 
 
 def _text(moment: datetime) -> str:

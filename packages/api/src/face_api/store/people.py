@@ -1,6 +1,6 @@
 """Finds and holds the rows of a company and a user inside a transaction."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -44,8 +44,8 @@ class References:
 
     user: str
     user_token: str
-    decision_token: str | None
-    """Of the tolerance that was applied; None: none was."""
+    decision_tokens: Mapping[str, str | None]
+    """Of the tolerance that was applied for each of the templates' encoders; None: none was."""
 
     templates: tuple[Template, ...]
     ids: tuple[int, ...]
@@ -57,7 +57,7 @@ class References:
         return References(
             self.user,
             self.user_token,
-            self.decision_token,
+            self.decision_tokens,
             tuple(self.templates[number] for number in chosen),
             tuple(self.ids[number] for number in chosen),
         )

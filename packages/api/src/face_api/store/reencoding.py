@@ -12,6 +12,7 @@ from face_api.store.database import Database
 from face_api.store.enrollments import pack
 from face_api.store.errors import StoreDamagedError, log_damage
 from face_api.store.people import find_user
+from face_api.store.qualities import open_quality
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, Reference, User
 from face_engine.types import Template
@@ -121,7 +122,8 @@ class Reencoder:
             return True
         place = chip.company, chip.user, template.encoder_id
         sealed = self._vault.seal(pack(template), "template", *place)
-        quality = old.quality and self._vault.open(old.quality, "quality", chip.company, chip.user, old.encoder_id)
+        was = chip.company, chip.user, old.encoder_id
+        quality = open_quality(self._vault, chip.reference_id, old.quality, *was)
         session.execute(
             update(Reference)
             .where(col(Reference.id) == old.id)

@@ -12,10 +12,11 @@ from sqlmodel import col
 
 from face_api.store.audit import AuditTrail, Caller, Subject
 from face_api.store.database import Database
-from face_api.store.decisions import keys_of_decision, reseal_decision
+from face_api.store.decisions import keys_of_decisions, reseal_decisions
 from face_api.store.errors import StoreDamagedError, log_damage
 from face_api.store.idempotency import keys_of_answers, place_of
 from face_api.store.people import keys_of_references
+from face_api.store.qualities import open_quality
 from face_api.store.sealing import Vault, key_id_of
 from face_api.store.tables import Company, IdempotentRequest, Reference, Secret, User
 
@@ -71,7 +72,7 @@ class Resealer:
     def begin(self, caller: Caller) -> Rotation:
         """Make a new current key where the source of keys can and no earlier rotation is unfinished; seal the secrets.
 
-        And the tolerance that was applied.
+        And the tolerances that were applied.
 
         Interrupted at any time, a rotation is finished by beginning again.
         """
@@ -87,7 +88,7 @@ class Resealer:
                 secret.value = self._vault.seal(self._vault.open(secret.value, *place), *place)
                 secret.key_id = key_id_of(secret.value)
             session.flush()
-            reseal_decision(session, self._vault, current)
+            reseal_decisions(session, self._vault, current)
             if secrets:
                 self._audit.append(session, caller, "rotate", Subject(), {"key": current})
         # Who asked for the former key before it was renewed may not have written yet.
@@ -109,7 +110,7 @@ class Resealer:
                 yield done
 
     def former_keys(self, current: str) -> list[str]:
-        """Return the ids of the other keys with which references, answers or the applied tolerance are sealed."""
+        """Return the ids of the other keys with which references, answers or an applied tolerance are sealed."""
         with self._database.reading() as session:
             return self._former(session, current)
 
@@ -117,7 +118,7 @@ class Resealer:
         return session.scalars(select(Secret).where(col(Secret.key_id) != current)).all()
 
     def _former(self, session: Session, current: str) -> list[str]:
-        keys = keys_of_references(session), keys_of_answers(session), keys_of_decision(session)
+        keys = keys_of_references(session), keys_of_answers(session), keys_of_decisions(session)
         return sorted(set(chain(*keys)) - {current})
 
     def _count(self, current: str) -> int:
@@ -150,13 +151,17 @@ class Resealer:
     def _reseal(self, session: Session, row: Row[*tuple[Any, ...]]) -> bool:
         place = row.name, row.key, row.encoder_id
         sealed = {"template": row.template, "photo_digest": row.photo_digest}
-        sealed |= {column: row._mapping[column] for column in ("chip", "quality") if row._mapping[column] is not None}
+        sealed |= {"chip": row.chip} if row.chip is not None else {}
         try:
             values = {column: self._vault.open(value, column, *place) for column, value in sealed.items()}
         except StoreDamagedError as error:
             log_damage(row.id, error)
             return False
+        quality = open_quality(self._vault, row.id, row.quality, *place)
+        values |= {"quality": quality} if quality is not None else {}
         sealed = {column: self._vault.seal(value, column, *place) for column, value in values.items()}
+        # What does not open, nobody will ever see; sealed with the former key it would have that key kept for ever.
+        sealed.setdefault("quality", None)
         key_id = key_id_of(sealed["template"])
         session.execute(update(Reference).where(col(Reference.id) == row.id).values(**sealed, key_id=key_id))
         return True

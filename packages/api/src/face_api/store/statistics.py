@@ -15,11 +15,13 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Select,
+    bindparam,
     extract,
     func,
     literal,
     select,
     union_all,
+    update,
 )
 from sqlalchemy.orm import Session
 
@@ -37,6 +39,7 @@ _HOUR_S = 3600
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVENT = table_of(AnalysisEvent)
 _COMPANY = table_of(Company)
+_FILL_HOUR = update(_EVENT).where(_EVENT.c.id == bindparam("event")).values(hour=bindparam("its_hour"))
 _NOBODY = 0
 """The number of the company that is none."""
 _company_number = func.coalesce(_EVENT.c.company_id, _NOBODY)
@@ -100,6 +103,9 @@ class _Outcomes:
     def events(self, keys: Iterable[Key]) -> int:
         return sum(count for key in keys for _, count, _, _ in self.rows[key])
 
+    def counts(self, keys: Iterable[Key]) -> dict[Key, int]:
+        return {key: self.events([key]) for key in keys}
+
     def tally(self, key: Key) -> dict[str, Any]:
         rows = self.rows[key]
         return {
@@ -129,7 +135,7 @@ class Statistics:
                 return []
             parts = self._whole() if bucket_s is None else self._buckets(bucket_s)
             outcomes = _outcomes(session, found, wanted, parts)
-            latency = find_latency(session, found.conditions, parts.of_event, outcomes.events(outcomes.rows))
+            latency = find_latency(session, found.conditions, parts.of_event, outcomes.counts(outcomes.rows))
         start = wanted.since or _EPOCH
         return [
             Bucket(
@@ -153,12 +159,25 @@ class Statistics:
             keys = [key for number in most for key in by_company[number]]
             more = len(most) < len(by_company)
             conditions = [*found.conditions, _company_number.in_(most)] if more else found.conditions
-            latency = find_latency(session, conditions, parts.of_event, outcomes.events(keys))
+            latency = find_latency(session, conditions, parts.of_event, outcomes.counts(keys))
             names = dict(session.execute(select(_COMPANY.c.id, _COMPANY.c.name).where(_COMPANY.c.id.in_(most))).all())
         items = [
             CompanyTally(company=names.get(key[0]), **outcomes.tally(key), latency=latency.get(key, {})) for key in keys
         ]
         return CompanyTallies(items, more)
+
+    def fill_hours(self) -> int:
+        """Give the events their hour that an older version has written since the schema changed; return how many."""
+        none = _EVENT.c.hour == 0
+        with self._database.reading() as session:
+            if session.execute(select(_EVENT.c.id).where(none).limit(1)).first() is None:
+                return 0
+        with self._database.writing() as session:
+            found = session.execute(select(_EVENT.c.id, _EVENT.c.at).where(none)).all()
+            hours = [{"event": event, "its_hour": hour_of(at)} for event, at in found]
+            if hours:
+                session.connection().execute(_FILL_HOUR, hours)
+        return len(hours)
 
     def _whole(self) -> _Parts:
         return _Parts(literal(0), literal(0))

@@ -137,7 +137,10 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         pepper = _secret(database, vault, _PEPPER)
         _check_keys(database, vault)
         decisions = DecisionStore(database, vault, audit)
-        _check_decision(decisions)
+        _check_decisions(decisions)
+        statistics = Statistics(database)
+        if late := statistics.fill_hours():
+            logger.warning("%d events were written by an older version, which must not run beside this one", late)
         database.check_durability()
         try:
             audit.end()
@@ -161,7 +164,7 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         ApiKeys(database, audit, pepper),
         IdempotencyStore(database, vault, pepper),
         events,
-        Statistics(database),
+        statistics,
         Registry(database),
         Inspector(database, audit),
         EnrollmentStore(database, vault, audit, events),
@@ -302,10 +305,11 @@ def _check_keys(database: Database, vault: Vault) -> None:
                 logger.error("reference %d does not open with the key %s", reference_id, key_id)
 
 
-def _check_decision(decisions: DecisionStore) -> None:
-    """Make sure that there is a key for the applied tolerance. Raises KeysError."""
+def _check_decisions(decisions: DecisionStore) -> None:
+    """Make sure that there is a key for each applied tolerance. Raises KeysError."""
     try:
-        decisions.find()
+        for encoder_id in decisions.encoders():
+            decisions.find(encoder_id)
     except StoreDamagedError as error:
         logger.error("the applied tolerance: %s: photos are not analysed until another one is applied", error)  # noqa: TRY400 - no bug
 

@@ -198,6 +198,7 @@ class AuditEvent(SQLModel, table=True):
     """One entry of the audit trail (see face_api.store.audit). Never changed, never removed."""
 
     __tablename__ = "audit_events"
+    __table_args__ = (Index(None, "at", "sequence"),)
 
     sequence: int = Field(sa_column=Column(BIG_INTEGER, primary_key=True, autoincrement=False))
     at: str = Field(max_length=32)  # ISO 8601, UTC: hashed as it stands
@@ -222,12 +223,12 @@ class AuditHead(SQLModel, table=True):
 
 
 class AppliedDecision(SQLModel, table=True):
-    """The tolerance that an administrator applied (see face_api.store.decisions); at most this one row."""
+    """The tolerance that an administrator applied for an encoder's templates (see face_api.store.decisions)."""
 
     __tablename__ = "applied_decisions"
 
-    id: int = Field(default=1, primary_key=True)
-    token: str = Field(max_length=32)  # random: another one for each that is applied
+    encoder_id: str = Field(primary_key=True, max_length=200)
+    token: str = Field(max_length=32)  # random: another one for each that is applied, and told by its audit entry
     key_id: str = Field(max_length=32)  # with which the value is sealed
     value: bytes  # sealed: who can write to the table but has no key must not make strangers match
 

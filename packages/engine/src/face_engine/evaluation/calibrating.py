@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from face_engine.calibration import Calibration
+from face_engine.calibration import MAX_SOURCE, Calibration
 from face_engine.evaluation.rates import Curve
 from face_engine.evaluation.scores import STEPS
 
@@ -32,9 +32,14 @@ def calibration_of(curve: Curve, results: Mapping[str, Any], manifest: Mapping[s
         false_match_rates=tuple(curve.at(int(step)).false_matches / curve.non_mated for step in grid * GRID_STEPS),
         comparisons=curve.non_mated,
         persons=data_set["persons"],
-        source=f"{data_set['name'] or data_set['form']}: {data_set['photos']:,} photos of {data_set['persons']:,} "
-        f"persons; {manifest['finished'][:10]}; SHA-256 {data_set['hash'][:16]}",
+        source=f"{_printable(data_set['name'] or data_set['form'])}: {data_set['photos']:,} photos of "
+        f"{data_set['persons']:,} persons; {manifest['finished'][:10]}; SHA-256 {data_set['hash'][:16]}",
         target_fmr=recommended["fmr"],
         tolerance=None if tolerance is None else tolerance["value"],
         tolerance_interval=None if tolerance is None else (tolerance["low"], tolerance["high"]),
     )
+
+
+def _printable(name: str) -> str:
+    """Return the name as a calibration may have it, with room for what else its source says."""
+    return "".join(char if char.isprintable() else " " for char in name[: MAX_SOURCE // 2])

@@ -57,7 +57,6 @@ def decision_endpoints(decisions: Decisions) -> list[Endpoint]:
             TAG,
             "Withdraw the tolerance that was applied: what the settings say holds again",
             {200: schemas.Decision},
-            ("decision_fixed",),
             admin=True,
         ),
     ]

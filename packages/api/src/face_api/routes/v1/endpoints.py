@@ -87,7 +87,8 @@ async def _answer(door: Door, turns: Turns, methods: Mapping[str, Endpoint], req
         request.state.operation = endpoint.operation
     handler: Handler = endpoint
     if endpoint.expects == "nothing":
-        handler = partial(turns.take_lasting if endpoint.lasting else turns.take, endpoint)
+        take = partial(turns.take_lasting, endpoint.path) if endpoint.lasting else turns.take
+        handler = partial(take, endpoint)
     answer = await door.answer(request, endpoint.expects, handler, problem_answer)
     for name, value in NO_STORE.items():
         answer.headers.setdefault(name, value)

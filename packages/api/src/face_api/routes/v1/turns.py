@@ -1,6 +1,8 @@
 """Who looks much up, or erases much, keeps nobody from enrolling: that happens a few requests at a time."""
 
+from collections import defaultdict
 from contextlib import nullcontext
+from functools import partial
 from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter
@@ -22,7 +24,7 @@ class Turns:
     def __init__(self) -> None:
         self._all = CapacityLimiter(AT_ONCE)
         self._by_share: WeakValueDictionary[str, CapacityLimiter] = WeakValueDictionary()
-        self._lasting = CapacityLimiter(1)
+        self._lasting: defaultdict[str, CapacityLimiter] = defaultdict(partial(CapacityLimiter, 1))
 
     async def take(self, handler: Handler, call: Call) -> Response:
         share = share_of(call.identity)
@@ -30,7 +32,11 @@ class Turns:
         async with own, self._all:
             return await handler(call)
 
-    async def take_lasting(self, handler: Handler, call: Call) -> Response:
-        """What may last for minutes has a line of its own: it goes on when its caller has left, who may ask again."""
-        async with self._lasting:
+    async def take_lasting(self, what: str, handler: Handler, call: Call) -> Response:
+        """Each that may last for minutes has a line of its own: it goes on when its caller has left, who may ask again.
+
+        Args:
+            what: it is, which nobody else then does.
+        """
+        async with self._lasting[what]:
             return await handler(call)

@@ -1,4 +1,4 @@
-"""How a reference was enrolled, and how good it is; users by time; the tolerance that was applied.
+"""How a reference was enrolled, and how good it is; users by time; the tolerances that were applied.
 
 The way back drops all that the older schema has no place for.
 """
@@ -22,7 +22,7 @@ def upgrade() -> None:
     op.create_index(None, "users", ["company_id", "created_at", "id", "key"])
     op.create_table(
         "applied_decisions",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("encoder_id", sa.String(200), primary_key=True),
         sa.Column("token", sa.String(32), nullable=False),
         sa.Column("key_id", sa.String(32), nullable=False),
         sa.Column("value", sa.LargeBinary, nullable=False),

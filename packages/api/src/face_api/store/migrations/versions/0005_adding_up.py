@@ -1,4 +1,5 @@
-"""What is added up or looked for lies in its order: events by hour, references by encoder, the trail by who did what.
+"""What is added up or looked for lies in its order: events by hour, references by encoder, the trail by when, who
+and what.
 
 An event's hour is filled in, which takes some seconds for a million of them.
 """
@@ -30,9 +31,11 @@ def upgrade() -> None:
     op.drop_index(op.f("ix_face_references_user_id"), "face_references")
     op.create_index(None, "audit_events", ["actor"])
     op.create_index(None, "audit_events", ["action"])
+    op.create_index(None, "audit_events", ["at", "sequence"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_audit_events_at_sequence"), "audit_events")
     op.drop_index(op.f("ix_audit_events_action"), "audit_events")
     op.drop_index(op.f("ix_audit_events_actor"), "audit_events")
     op.create_index(None, "face_references", ["user_id"])
