@@ -1,6 +1,7 @@
 """The web server: Streamlit's, behind the gate."""
 
 import logging
+from importlib import import_module
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -13,6 +14,9 @@ from face_dashboard.signing_in.gate import Gate, gate_routes
 from face_dashboard.theme import THEME
 
 MAX_UPLOAD_MB = 500
+
+FIRST_USED_LATE = ("pandas", "plotly.graph_objects", "pyarrow")
+"""What is imported when a table or a chart is drawn: else somebody's first look takes half a second longer."""
 
 
 def serve(settings: Settings, script: str) -> None:
@@ -36,6 +40,8 @@ def serve(settings: Settings, script: str) -> None:
     }
     if settings.secrets_file is not None:
         options["secrets.files"] = [str(settings.secrets_file)]
+    for name in FIRST_USED_LATE:
+        import_module(name)
     app = App(
         script,
         routes=[*front_routes(), *gate_routes(settings, access.sessions())],

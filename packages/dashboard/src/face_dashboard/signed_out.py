@@ -7,7 +7,6 @@ from face_dashboard.elements import plain
 from face_dashboard.signing_in.gate import SIGN_IN
 from face_dashboard.words import _
 
-
 PROVIDER = "sign_in_with_"
 
 

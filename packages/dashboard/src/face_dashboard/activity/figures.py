@@ -9,7 +9,7 @@ from face_dashboard.models import Bucket, CompanyStats, Operation, Stats
 from face_dashboard.periods import Period, period
 from face_dashboard.reasons import in_short
 from face_dashboard.summaries import summary
-from face_dashboard.words import NOTHING, _, number, percent, zone
+from face_dashboard.words import _, milliseconds, number, percent, zone
 
 KEPT_S = 60
 """For so long a page that is looked at again shows the figures that it had."""
@@ -17,28 +17,24 @@ KEPT_S = 60
 
 def show_figures() -> None:
     chosen, operation, company = _choices()
-    with elements.failures_shown(), st.spinner(_("Adding up …"), show_time=False):
-        over_time = _stats(access.api().base_url, chosen, chosen.bucket_s, operation, company)
-        whole = _stats(access.api().base_url, chosen, None, operation, company)
-        by_company = _company_stats(access.api().base_url, chosen, operation)
-        _show(over_time, whole.buckets, by_company, chosen, operation, is_one_company=bool(company))
+    address = access.api().base_url
+    # What is known first is shown first: sums over a million events take a second each.
+    with elements.failures_shown(), st.spinner(_("Adding up …")):
+        whole = _stats(address, chosen, None, operation, company).buckets
+        if not whole:
+            elements.empty_state(
+                _("Nothing was asked in this time"),
+                _("Choose a longer period, or try a photo on the page *Try an analysis*."),
+            )
+            return
+        _show_whole(whole, operation)
+        _show_over_time(_stats(address, chosen, chosen.bucket_s, operation, company).buckets, whole, chosen, operation)
+        if not company:
+            by_company = _company_stats(address, chosen, operation).items
+            elements.chart(charts.companies(by_company, operation, _), "activity_companies")
 
 
-def _show(
-    over_time: Stats,
-    whole: Sequence[Bucket],
-    by_company: CompanyStats,
-    chosen: Period,
-    operation: Operation,
-    *,
-    is_one_company: bool,
-) -> None:
-    if not whole:
-        elements.empty_state(
-            _("Nothing was asked in this time"),
-            _("Choose a longer period, or try a photo on the page *Try an analysis*."),
-        )
-        return
+def _show_whole(whole: Sequence[Bucket], operation: Operation) -> None:
     done = summary(whole, operation)
     cards = st.columns(4)
     cards[0].metric(_("Requests"), number(done.requests), border=True)
@@ -47,17 +43,19 @@ def _show(
     target = charts.TARGETS_MS[operation]
     cards[3].metric(
         _("95 % took at most"),
-        NOTHING if done.latency is None else _("{number} ms", number=number(done.latency.p95)),
+        milliseconds(None if done.latency is None else done.latency.p95),
         border=True,
         help=_("The specification wants {target} ms on average.", target=target),
     )
-    buckets = over_time.buckets
+    _show_percentiles(whole, operation)
+
+
+def _show_over_time(buckets: Sequence[Bucket], whole: Sequence[Bucket], chosen: Period, operation: Operation) -> None:
     left, right = st.columns(2)
     with left:
         elements.chart(charts.latency_over_time(buckets, operation, chosen, zone(), _), "activity_latency")
     with right:
         elements.chart(charts.stages_over_time(buckets, operation, chosen, zone(), _), "activity_stages")
-    _show_percentiles(whole, operation)
     left, right = st.columns(2)
     reasons = {reason: in_short(reason, _) for tally in whole for reason in tally.outcomes}
     with left:
@@ -65,8 +63,6 @@ def _show(
     with right:
         if operation == "analyse":
             elements.chart(charts.verdicts(buckets, chosen, zone(), _), "activity_verdicts")
-    if not is_one_company:
-        elements.chart(charts.companies(by_company.items, operation, _), "activity_companies")
 
 
 def _choices() -> tuple[Period, Operation, str | None]:
@@ -79,7 +75,12 @@ def _choices() -> tuple[Period, Operation, str | None]:
     operations: dict[Operation, str] = {"analyse": _("Analyses"), "enroll": _("Enrollments")}
     left, middle, right = st.columns([3, 2, 3], vertical_alignment="bottom")
     name = left.segmented_control(
-        _("Period"), list(names), format_func=lambda one: names[one], default="7", required=True, key="activity_period"
+        _("Period"),
+        list(names),
+        format_func=lambda one: names[one],
+        default="today",
+        required=True,
+        key="activity_period",
     )
     operation = middle.segmented_control(
         _("What"),
@@ -124,15 +125,15 @@ def _show_percentiles(whole: Sequence[Bucket], operation: Operation) -> None:
         for stage in (*charts.STAGES, "total")
         if stage in latency
     ]
-    milliseconds = "%.1f ms"
+    form = "%.1f ms"
     with st.expander(_("Percentiles by stage")):
         elements.read_only_table(
             rows,
             {
                 "stage": st.column_config.TextColumn(_("Stage")),
-                "p50": st.column_config.NumberColumn(_("median"), format=milliseconds),
-                "p95": st.column_config.NumberColumn(_("95 %"), format=milliseconds),
-                "p99": st.column_config.NumberColumn(_("99 %"), format=milliseconds),
+                "p50": st.column_config.NumberColumn(_("median"), format=form),
+                "p95": st.column_config.NumberColumn(_("95 %"), format=form),
+                "p99": st.column_config.NumberColumn(_("99 %"), format=form),
                 "count": st.column_config.NumberColumn(
                     _("Ranked"), format="localized", help=_("Of many requests, about 50,000 are ranked.")
                 ),
