@@ -25,6 +25,9 @@ from face_engine.types import TEMPLATE_SIZE, Template
 
 COMPANY = "load"
 BATCH = 10_000
+MATCHING = 0.85
+"""Of the faces that were compared."""
+
 EVENT_DAYS = 90
 CALLERS = 10_000
 """How many of the users have events."""
@@ -83,6 +86,7 @@ def fill_events(store: Store, events: int) -> Iterator[int]:
         numbers = range(start, min(start + BATCH, events))
         users = choose.integers(0, len(user_ids), len(numbers))
         timings_ms = choose.lognormal(3.0, 0.5, (len(numbers), len(STAGES)))
+        matches = choose.random(len(numbers)) < MATCHING
         rows = [
             {
                 "at": first + timedelta(days=EVENT_DAYS) * (number / events),
@@ -90,14 +94,22 @@ def fill_events(store: Store, events: int) -> Iterator[int]:
                 "company_id": company_id,
                 "user_id": user_ids[user],
                 "request_id": "load",
-                "reason": "no_face" if number % 17 == 0 else "enrolled" if number % 5 == 0 else "compared",
+                "reason": _reason(number),
+                "matches": int(_reason(number) == "compared" and bool(is_match)),
+                "dismatches": int(_reason(number) == "compared" and not is_match),
                 **{f"{stage}_ms": ms for stage, ms in zip(STAGES, timings.tolist(), strict=True)},
             }
-            for number, user, timings in zip(numbers, users, timings_ms, strict=True)
+            for number, user, timings, is_match in zip(numbers, users, timings_ms, matches, strict=True)
         ]
         with store.database.writing() as session:
             session.connection().execute(insert(table_of(AnalysisEvent)), rows)
         yield len(rows)
+
+
+def _reason(number: int) -> str:
+    if number % 17 == 0:
+        return "no_face"
+    return "enrolled" if number % 5 == 0 else "compared"
 
 
 @click.command()

@@ -58,7 +58,7 @@ def verdicts(buckets: Sequence[Bucket], period: Period, zone: tzinfo, _: Say) ->
     analyses = [bucket for bucket in buckets if bucket.operation == "analyse"]
     if not analyses:
         return empty(title, _("Nothing was analysed in this time."))
-    figure = styled(title, _("time"), _("faces, or photos that failed"), height=340)
+    figure = styled(title, _("time"), _("faces, failed photos"), height=340)
     times = [bucket.start.astimezone(zone) for bucket in analyses]
     for name, counts, colour, pattern in (
         (_("match"), [bucket.matches for bucket in analyses], BLUE, ""),
@@ -179,7 +179,7 @@ def outcomes(tallies: Iterable[Tally], names: Mapping[str, str], _: Say) -> go.F
         showlegend=False,
     )
     figure.update_yaxes(tickvals=list(range(len(shown))), ticktext=labels, automargin=True, showgrid=False)
-    figure.update_xaxes(rangemode="tozero", range=[0, 1.25 * max(counts.values())])
+    figure.update_xaxes(rangemode="tozero", range=[0, 1.45 * max(counts.values())])
     figure.update_layout(margin={"b": 60, "r": 40})
     return figure
 
