@@ -122,7 +122,7 @@ def test_both_requests_are_in_the_log_and_a_rerun_makes_none(dashboard: OpenPage
     page.run()
     page.slider(key="attempt_what_if").set_value(0.7).run()
     assert events() == before + 2
-    assert "both count towards the limits of this user" in said(page)
+    assert "Both count towards the limits of this user" in said(page)
 
 
 def test_a_what_if_tolerance_changes_verdicts_and_is_marked_as_such(dashboard: OpenPage, server: Server) -> None:

@@ -38,7 +38,6 @@ def test_every_page_sends_a_stranger_to_the_sign_in(stranger: httpx2.Client, pag
         ("GET", "/"),
         ("GET", "/_stcore/host-config"),
         ("GET", "/_stcore/metrics"),
-        ("GET", "/static/js/index.js"),
         ("GET", "/media/0123.png"),
         ("PUT", "/_stcore/upload_file/session/file"),
         ("POST", "/"),

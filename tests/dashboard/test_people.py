@@ -351,7 +351,7 @@ def test_a_folder_is_imported_and_the_result_is_there(show: Show, api: ApiClient
     current.wait(WAIT_S)
     page.run()
     assert not page.exception
-    assert "All 3 photos were sent for imported." in all_text(page)
+    assert "All 3 photos were sent for imported, and 1 of them refused." in all_text(page)
     result = table(page, "outcome")
     assert list(result["outcome"]) == ["enrolled", "enrolled", "refused"]
     assert result["reason"][2].startswith("No face was found.")

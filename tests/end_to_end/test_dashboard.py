@@ -208,5 +208,6 @@ def test_nothing_was_wrong_and_nothing_was_told_to_whom_it_is_not_for(window: Wi
 def test_who_signs_out_is_out(window: Window, place: Place) -> None:
     window.page.get_by_role("button", name="Sign out").click()
     expect(window.page.get_by_text("You are not signed in")).to_be_visible()
+    expect(window.page.get_by_role("link", name="Sign in with the password")).to_be_visible()
     window.page.goto(place.dashboard.url)
     expect(window.page.locator("input[name=password]")).to_be_visible()

@@ -8,10 +8,6 @@ import streamlit as st
 from starlette.requests import HTTPConnection, Request
 from streamlit.auth_util import get_secrets_auth_section
 
-# Streamlit has no public way to read its own cookie outside of a page.
-from streamlit.web.server.starlette.starlette_auth_routes import _get_cookie_value_from_request
-from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME
-
 from face_dashboard.client import ApiClient
 from face_dashboard.settings import settings
 from face_dashboard.signing_in.identity import Identity, identity_of
@@ -74,6 +70,11 @@ def api(*, use: bool = True) -> ApiClient:
     return _client()
 
 
+def is_own_key(key_id: str) -> bool:
+    """Return whether a key is the one that the dashboard itself brings."""
+    return f"_{key_id}_" in (settings().read_api_key() or "")
+
+
 def identity_at_provider() -> Identity | None:
     """Return whom an identity provider signed in, whoever that is; None: nobody."""
     if not is_oidc():
@@ -83,6 +84,11 @@ def identity_at_provider() -> Identity | None:
 
 def session_of_request(connection: HTTPConnection) -> Session | None:
     """Return the session of who sends a request, before any page; it does not count as used."""
+    # Streamlit has no public way to read its own cookie outside of a page. Where there is no server, importing this
+    # would change how uvicorn's loggers work.
+    from streamlit.web.server.starlette.starlette_auth_routes import _get_cookie_value_from_request  # noqa: PLC0415
+    from streamlit.web.server.starlette.starlette_server_config import USER_COOKIE_NAME  # noqa: PLC0415
+
     found = sessions().find(connection.cookies.get(COOKIE), use=False)
     if found is not None or not is_oidc():
         return found

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from face_dashboard.folders import UNPACKING
+from face_dashboard.translations import PlainError
 
 MAX_ARCHIVE_BYTES = 500_000_000
 MAX_ENTRIES = 20_000
@@ -69,17 +70,8 @@ MEGABYTE = 1_000_000
 SHOWN_CHARACTERS = 80
 
 
-class ArchiveError(Exception):
-    """An archive was refused; the message is in plain words.
-
-    Args:
-        template: the message, with places for `values`; it is what a catalogue translates.
-    """
-
-    def __init__(self, template: str, **values: object) -> None:
-        super().__init__(template.format(**values))
-        self.template = template
-        self.values = values
+class ArchiveError(PlainError):
+    """An archive was refused."""
 
 
 def unpack(archive: BinaryIO, folder: Path) -> int:

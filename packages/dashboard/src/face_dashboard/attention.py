@@ -72,7 +72,7 @@ def needs_attention(
 
 def _slow(done: Summary, operation: Operation, name: str, _: Say) -> list[Attention]:
     target = TARGETS_MS[operation]
-    if done.latency is None or done.latency.p95 <= target:
+    if done.latency is None or done.requests < MIN_REQUESTS or done.latency.p95 <= target:
         return []
     return [
         Attention(

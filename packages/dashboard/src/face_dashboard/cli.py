@@ -40,6 +40,7 @@ def main(
         _print_new_password(settings)
     from face_dashboard.server import serve  # noqa: PLC0415 - --help and password need no Streamlit
 
+    print(f"The dashboard is on http://{settings.host}:{settings.port}", flush=True)
     serve(settings, str(Path(__file__).with_name("app.py")))
 
 

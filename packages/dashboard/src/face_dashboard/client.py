@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from face_dashboard import models
 from face_dashboard.models import Operation, Page, Sort
 from face_dashboard.settings import SettingsError
+from face_dashboard.translations import PlainError
 
 TIMEOUT_S = 15.0
 """For what is looked up. The service itself gives a request up after FACE_API_DEADLINE_S."""
@@ -31,19 +32,16 @@ OTHER_SERVICE = "What answers at {url} is not the face verification API of this 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class ApiError(Exception):
-    """The API did not answer as it should; the message is in plain words.
+class ApiError(PlainError):
+    """The API did not answer as it should.
 
     Args:
-        template: the message, with places for `values`; it is what a catalogue translates.
         reason: as in X-Face-Reason; `unreachable` where nothing answered, `unexpected` where something else did.
         request_id: of the API's log.
     """
 
     def __init__(self, template: str, reason: str, request_id: str | None = None, **values: object) -> None:
-        super().__init__(template.format(**values))
-        self.template = template
-        self.values = values
+        super().__init__(template, **values)
         self.reason = reason
         self.request_id = request_id
 

@@ -53,7 +53,7 @@ def _columns() -> dict[str, Any]:
         "company": st.column_config.TextColumn(_("Company")),
         "user": st.column_config.TextColumn(_("User")),
         "operation": st.column_config.TextColumn(_("What")),
-        "outcome": st.column_config.TextColumn(_("Outcome"), width="large"),
+        "outcome": st.column_config.TextColumn(_("Outcome"), width="medium"),
         "distance": st.column_config.NumberColumn(
             _("Distance"), format="%.3f", help=_("The smallest of the photo's faces.")
         ),

@@ -18,6 +18,19 @@ class Say(Protocol):
     def __call__(self, text: str, /, **values: object) -> str: ...
 
 
+class PlainError(Exception):
+    """What went wrong, in plain words that a page can show in the reader's language.
+
+    Args:
+        template: the message, with places for `values`; it is what a catalogue translates.
+    """
+
+    def __init__(self, template: str, **values: object) -> None:
+        super().__init__(template.format(**values))
+        self.template = template
+        self.values = values
+
+
 def translate(language: Language, text: str) -> str:
     """Return a text of the code in a language; as it stands where the catalogue lacks it."""
     return catalogue(language).get(text, text)

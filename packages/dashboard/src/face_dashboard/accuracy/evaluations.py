@@ -23,6 +23,7 @@ from face_dashboard.accuracy.labelled_sets import find_set
 from face_dashboard.accuracy.orders import Order, arguments, forget, keep
 from face_dashboard.folders import is_name, remove_leftovers, subfolder
 from face_dashboard.settings import environment_of_programs
+from face_dashboard.translations import PlainError
 from face_engine.evaluation.reports import Report
 
 PROGRAM = Path(sys.executable).with_name("face-engine")
@@ -49,17 +50,8 @@ EXISTS = "There is a report `{name}` already: choose another name."
 NOT_STARTED = "The evaluation cannot be started: {reason}."
 
 
-class EvaluationRefusedError(Exception):
-    """An evaluation cannot be started; the message is in plain words.
-
-    Args:
-        template: the message, with places for `values`; it is what a catalogue translates.
-    """
-
-    def __init__(self, template: str, **values: object) -> None:
-        super().__init__(template.format(**values))
-        self.template = template
-        self.values = values
+class EvaluationRefusedError(PlainError):
+    """An evaluation cannot be started."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from face_dashboard.words import _, moment, number, percent
 
 TAB = "accuracy_tab"
 REPORT = "accuracy_report"
+NEWEST = "accuracy_newest_report"
 
 NEW_SET = "accuracy_new_set"
 """The set that was uploaded last, until it is chosen."""
@@ -59,8 +60,11 @@ def pick_report(label: str) -> Headline | None:
         )
         return None
     by_name = {one.name: one for one in finished}
-    if st.session_state.get(REPORT) not in by_name:
-        st.session_state[REPORT] = finished[0].name
+    newest = finished[0].name
+    # One that was made since the last look: nobody should apply a tolerance by another one that they take for it.
+    if st.session_state.get(NEWEST, newest) != newest or st.session_state.get(REPORT) not in by_name:
+        st.session_state[REPORT] = newest
+    st.session_state[NEWEST] = newest
     # A widget's state is gone when it was not shown for once; the chosen report stays.
     chosen = st.selectbox(
         label,

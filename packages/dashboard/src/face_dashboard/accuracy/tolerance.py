@@ -27,6 +27,9 @@ FARTHEST = 1.0
 
 MAX_NOTE = 200
 
+FEW_PERSONS = 50
+"""With fewer the intervals are too narrow (see face_engine.evaluation.caveats)."""
+
 
 def show_tolerance() -> None:
     decision = None
@@ -47,8 +50,10 @@ def show_tolerance() -> None:
             _("This report recommends no tolerance"),
             _(
                 "Its set has {pairs} pairs of strangers. For an FMR of 10 % it takes 30, for 0.1 % it takes 3,000: "
-                "evaluate a larger set.",
+                "evaluate a larger set. A tolerance that does not come from a report is the operator's to set, by "
+                "`{variable}`.",
                 pairs=number(results["at_tolerance"]["fmr"]["of"]),
+                variable=FIXED_VARIABLE,
             ),
             ":material/straighten:",
         )
@@ -154,6 +159,16 @@ def _show_apply(headline: Headline, tolerance: float, decision: Decision | None)
     problem = _why_not(decision, headline)
     if problem is not None:
         st.warning(problem, icon=":material/lock:")
+    if headline.persons < FEW_PERSONS:
+        st.warning(
+            _(
+                "Only {count} persons were measured. Others may be told apart less well: measure at least {few} of "
+                "those who will use the service.",
+                count=number(headline.persons),
+                few=FEW_PERSONS,
+            ),
+            icon=":material/groups:",
+        )
     if st.button(
         _("Apply {tolerance}", tolerance=number(tolerance, 4)),
         type="primary",
@@ -200,11 +215,13 @@ def _apply(headline: Headline, tolerance: float, decision: Decision) -> None:
             old=number(decision.tolerance, 4),
         )
     )
+    if tolerance > decision.tolerance:
+        st.warning(_("That is looser than now: more strangers will match."), icon=":material/warning:")
     note = st.text_input(
         _("Note"),
         value=_("by the report {name}", name=headline.name),
         max_chars=MAX_NOTE,
-        help=_("It stands beside the tolerance, and in the audit trail."),
+        help=_("It stands beside the tolerance for as long as that holds."),
         key=f"accuracy_note_{headline.name}",
     )
     if st.button(_("Apply"), type="primary", key="accuracy_apply_now"):

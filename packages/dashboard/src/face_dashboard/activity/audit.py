@@ -9,7 +9,7 @@ from face_dashboard import access, elements
 from face_dashboard.client import ApiError
 from face_dashboard.models import AuditEntry, AuditVerification
 from face_dashboard.pager import pager, show_pager
-from face_dashboard.words import _, ago, moment, number, zone
+from face_dashboard.words import NOTHING, _, ago, moment, number, zone
 
 PAGE = 50
 
@@ -125,5 +125,6 @@ def _show(entries: Sequence[AuditEntry]) -> None:
             "request": st.column_config.TextColumn(_("Request")),
         },
         "activity_audit_table",
+        placeholder=NOTHING,
     )
     st.caption(_("The newest first, at {time}", time=moment(entries[0].at, seconds=True)))

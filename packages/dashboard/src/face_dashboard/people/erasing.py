@@ -7,6 +7,7 @@ import streamlit as st
 from face_dashboard import access, elements
 from face_dashboard.client import ApiClient, ApiError
 from face_dashboard.models import Company, Receipt
+from face_dashboard.people.exporting import forget_export
 from face_dashboard.people.imports import desk
 from face_dashboard.people.place import EVERYBODY, Place, go, of_company
 from face_dashboard.people.receipts import dismiss, keep, kept_for
@@ -71,6 +72,7 @@ def _confirm(warning: str, company: str, name: str, erase: Erase, after: Place) 
     try:
         with st.spinner(_("Erasing …"), show_time=True):
             keep(who, erase(access.api()))  # before anything of Streamlit's, at which a page that is left ends
+            forget_export()  # it may list whom nobody may know any more
             go(after)
     except ApiError as error:
         elements.failure(error)

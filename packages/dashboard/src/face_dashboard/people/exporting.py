@@ -36,6 +36,11 @@ def pages_of_users(api: ApiClient, company: str) -> Iterator[list[User]]:
             return
 
 
+def forget_export() -> None:
+    """Drop the file that was made, if there is one."""
+    st.session_state.pop(KEPT, None)
+
+
 def export(company: Company) -> None:
     """Make the file, and keep it for who downloads it."""
     rows: list[tuple[object, ...]] = []

@@ -47,10 +47,21 @@ def _show_running(current: Import) -> None:
 
 def _show_end(current: Import) -> None:
     done, total, entry = len(current.outcomes), len(current.entries), current.next_entry
-    if current.state == "done":
+    refused = sum(one.outcome == "refused" for one in current.outcomes)
+    if current.state == "done" and not refused:
         st.success(
             _("All {total} photos were sent for {company}.", total=number(total), company=current.company),
             icon=":material/check_circle:",
+        )
+    elif current.state == "done":
+        st.warning(
+            _(
+                "All {total} photos were sent for {company}, and {refused} of them refused.",
+                total=number(total),
+                company=current.company,
+                refused=number(refused),
+            ),
+            icon=":material/warning:",
         )
     elif current.state == "stopped":
         st.warning(

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 
 from face_dashboard.names import is_name
 from face_dashboard.reasons import say
+from face_dashboard.translations import PlainError
 
 MAX_FILES = 10_000
 """Of an import: their photos are in the dashboard's memory until it is over."""
@@ -45,17 +46,8 @@ _STEM = re.compile(r"([a-z0-9]{1,128})(?:[_-][0-9]{1,6})?")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,3}")
 
 
-class PhotoListError(Exception):
-    """Nothing can be made of what was chosen; the message is in plain words.
-
-    Args:
-        template: the message, with places for `values`; it is what a catalogue translates.
-    """
-
-    def __init__(self, template: str, **values: object) -> None:
-        super().__init__(template.format(**values))
-        self.template = template
-        self.values = values
+class PhotoListError(PlainError):
+    """Nothing can be made of what was chosen."""
 
 
 @dataclass(frozen=True, slots=True)

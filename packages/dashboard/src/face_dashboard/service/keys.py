@@ -54,10 +54,10 @@ def _show(keys: Sequence[Key]) -> None:
         rows,
         {
             "key_id": st.column_config.TextColumn(_("Key")),
-            "company": st.column_config.TextColumn(_("Whose")),
-            "label": st.column_config.TextColumn(_("What for"), width="large"),
-            "created": st.column_config.TextColumn(_("Made")),
             "state": st.column_config.TextColumn(_("State")),
+            "company": st.column_config.TextColumn(_("Whose")),
+            "label": st.column_config.TextColumn(_("What for"), width="medium"),
+            "created": st.column_config.TextColumn(_("Made")),
         },
         "service_keys_table",
         on_select="rerun",
@@ -124,10 +124,15 @@ def _revoke(key: Key) -> None:
             label=plain(key.label or key.company or "") or _("administrator"),
         )
     )
+    if access.is_own_key(key.key_id):
+        st.error(_("This is the dashboard's own key: without it no page works any more."), icon=":material/error:")
     typed = st.text_input(_("Type {name} to confirm", name=f"`{key.key_id}`"), key="service_key_confirm")
     if st.button(_("Revoke"), type="primary", disabled=typed.strip() != key.key_id, key="service_key_revoke_now"):
         try:
             access.api().revoke_key(key.key_id)
+            made: NewKey | None = st.session_state.get(MADE)
+            if made is not None and made.key_id == key.key_id:
+                del st.session_state[MADE]
         except ApiError as error:
             elements.failure(error)
         else:

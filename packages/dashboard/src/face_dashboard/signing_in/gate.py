@@ -25,6 +25,8 @@ from face_dashboard.translations import Language, preferred, translate
 SIGN_IN, HEALTH, MEDIA = "/sign-in", "/_stcore/health", "/media/"
 
 _STATIC = "/static/"
+"""Streamlit's own scripts, which anybody can have: a page that says that its session ended needs some of them."""
+
 _TO_THE_SCRIPT = frozenset(
     {
         *(f"/{page}" for page in PAGES),
@@ -105,9 +107,9 @@ class Gate:
 
     def _lets_in(self, scope: Scope) -> bool:
         path = scope["path"]
-        if path in {SIGN_IN, HEALTH, ICON}:
+        if path in {SIGN_IN, HEALTH, ICON} or path.startswith(_STATIC):
             return True
-        if self._is_oidc() and (path in _TO_THE_SCRIPT or path.startswith(_STATIC)):
+        if self._is_oidc() and path in _TO_THE_SCRIPT:
             return True
         return self._session_of(HTTPConnection(scope)) is not None
 

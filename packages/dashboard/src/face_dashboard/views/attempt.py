@@ -32,8 +32,8 @@ def show() -> None:
     )
     explanation.caption(
         _(
-            "The photo is sent twice: to v1, for all that is known, and to the specification's endpoint. Both are "
-            "written to the log, and both count towards the limits of this user."
+            "The photo is sent twice: to v1, for all that is known, and to the specification's endpoint. Both count "
+            "towards the limits of this user, and both are in the log of analyses where a face was looked for."
         )
     )
     if is_asked:

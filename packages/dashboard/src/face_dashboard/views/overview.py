@@ -1,5 +1,7 @@
 """Overview: is the service well, what does it hold, what happened today, and what needs attention?"""
 
+from datetime import UTC, datetime
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -89,7 +91,7 @@ def show() -> None:
             _("Nobody is enrolled yet"),
             _("Enroll the first photo on the page *Companies and users*, or send it to `POST /enrollment_img/`."),
         )
-    st.caption(_("As of {time}, again every {seconds} seconds", time=clock(whole.until), seconds=f"{REFRESH:g}"))
+    st.caption(_("As of {time}, again every {seconds} seconds", time=clock(datetime.now(UTC)), seconds=f"{REFRESH:g}"))
 
 
 def _show_attention(found: list[Attention]) -> None:
