@@ -81,11 +81,19 @@ def test_a_page_of_an_empty_service_is_whole(dashboard: OpenPage, empty: str, pa
     assert not opened.error
 
 
-@pytest.mark.parametrize("page", ["views/overview.py", "views/people.py", "views/activity.py", "views/service.py"])
-def test_a_page_says_when_the_api_does_not_take_the_key(dashboard: OpenPage, locked: str, page: str) -> None:
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "views/accuracy.py"])
+def test_a_page_says_when_the_api_does_not_take_the_key(
+    dashboard: OpenPage, locked: str, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACE_DASHBOARD_API_KEY", "fk_000000000000_wrong")
     opened = dashboard(locked, page)
-    assert "The service asks for an API key." in shown(opened)
+    assert "The API key is not valid, or was revoked." in shown(opened)
     assert "FACE_DASHBOARD_API_KEY_FILE" in shown(opened)
+    assert "fk_000000000000_wrong" not in shown(opened)
+
+
+def test_a_page_says_when_the_api_asks_for_a_key_and_there_is_none(dashboard: OpenPage, locked: str) -> None:
+    assert "The service asks for an API key." in shown(dashboard(locked))
 
 
 def test_nobody_sees_a_page_who_is_not_signed_in(dashboard: OpenPage, filled: str) -> None:
