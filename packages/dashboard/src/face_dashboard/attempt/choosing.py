@@ -6,12 +6,12 @@ from face_dashboard import access, elements
 from face_dashboard.attempt.asking import Wanted
 from face_dashboard.client import RefusedError
 from face_dashboard.names import is_name
+from face_dashboard.photo_input import ask_photo
 from face_dashboard.words import _
 
 LISTED = 200
 """Companies, and users, that are offered; others are found by what is typed."""
 
-MAX_UPLOAD_MB = 50
 PEOPLE = "views/people.py"
 
 
@@ -32,7 +32,7 @@ def choose() -> Wanted | None:
         user = _choose_user(company) if company else None
     with what:
         st.subheader(_("Photo"), anchor=False)
-        photo = _choose_photo()
+        photo = ask_photo("attempt")
     wrong = [name for name in (company, user) if name and not is_name(name)]
     if wrong:
         st.warning(_("Companies and users have lower-case letters and digits only."), icon=":material/warning:")
@@ -96,23 +96,3 @@ def _ids(company: str, contains: str) -> tuple[list[str], bool]:
             raise
         return [], False
     return [user.id for user in users.items], users.next_cursor is not None
-
-
-def _choose_photo() -> bytes | None:
-    sources = {"file": _("A file"), "camera": _("The camera")}
-    source = st.segmented_control(
-        _("From"),
-        list(sources),
-        format_func=lambda one: sources[one],
-        default="file",
-        required=True,
-        key="attempt_source",
-        label_visibility="collapsed",
-    )
-    if source == "camera":
-        given = st.camera_input(_("Take a photo"), key="attempt_camera", label_visibility="collapsed")
-    else:
-        given = st.file_uploader(
-            _("A JPEG or PNG file"), ["jpg", "jpeg", "png"], key="attempt_file", max_upload_size=MAX_UPLOAD_MB
-        )
-    return None if given is None else given.getvalue()

@@ -11,12 +11,12 @@ from face_dashboard.names import is_name
 from face_dashboard.people.place import Place, go, of_user
 from face_dashboard.people.profile import ask_profile
 from face_dashboard.people.quality import show_quality
+from face_dashboard.photo_input import ask_photo
 from face_dashboard.photos import opened, shown
 from face_dashboard.reasons import in_words
 from face_dashboard.words import _, number
 from face_engine.errors import ImageError
 
-MAX_UPLOAD_MB = 50
 PREVIEW = 220
 """Pixels of its width."""
 
@@ -148,25 +148,9 @@ def _say_whether_new(company: str, user: str) -> None:
 
 
 def _ask_photo(key: str) -> bytes | None:
-    sources = {"file": _("A file"), "camera": _("The camera")}
-    source = st.segmented_control(
-        _("From"),
-        list(sources),
-        format_func=lambda one: sources[one],
-        default="file",
-        required=True,
-        key=f"{key}_source",
-        label_visibility="collapsed",
-    )
-    if source == "camera":
-        given = st.camera_input(_("Take a photo"), key=f"{key}_camera", label_visibility="collapsed")
-        return None if given is None else given.getvalue()
-    given = st.file_uploader(
-        _("A JPEG or PNG file"), ["jpg", "jpeg", "png"], key=f"{key}_file", max_upload_size=MAX_UPLOAD_MB
-    )
-    if given is None:
-        return None
-    photo = given.getvalue()
+    photo = ask_photo(key)
+    if photo is None or st.session_state[f"{key}_source"] == "camera":  # which shows what it took
+        return photo
     try:
         st.image(shown(opened(photo)).jpeg, width=PREVIEW, alt=_("The photo that was chosen"))
     except ImageError:
