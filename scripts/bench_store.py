@@ -6,6 +6,8 @@ On SQLite in a temporary folder; `--database-url` takes a PostgreSQL database in
 import hashlib
 import logging
 import os
+import resource
+import shutil
 import sqlite3
 import statistics
 import tempfile
@@ -23,14 +25,18 @@ from tqdm import tqdm
 
 from face_api.store import (
     Caller,
+    Database,
     Enrollment,
     EventFilter,
     KeyFile,
     Outcome,
     Profile,
     Store,
+    Vault,
     open_store,
     parse_url,
+    read_backup,
+    restore_database,
     sqlite_url,
     utc_now,
 )
@@ -77,6 +83,8 @@ def main(users: int, events: int, database_url: str | None) -> None:
         print(f"\n{events} events over {EVENT_DAYS} days")
         for what, times_ms in _measure_events(url, folder, events).items():
             print(f"{what:34}{_row(times_ms)}")
+        print()
+        _measure_backup(url, folder)
 
 
 def _measure(url: URL, folder: Path, users: int) -> dict[str, list[float]]:
@@ -96,6 +104,31 @@ def _measure(url: URL, folder: Path, users: int) -> dict[str, list[float]]:
             ],
             "a page of 100 users": [_timed(_page, store, number) for number in numbers],
         }
+
+
+def _measure_backup(url: URL, folder: Path) -> None:
+    """Print what a backup and its restore, into SQLite, take; the service would serve meanwhile."""
+    keys = KeyFile(folder / "face.keys")
+    file = folder / "backup"
+    with closing(open_store(url, keys, patient=True)) as store:
+        start = time.perf_counter()
+        with file.open("wb") as stream, store.archiver.snapshot(CALLER) as snapshot:
+            snapshot.write(stream, lambda _: None)
+        written_s = time.perf_counter() - start
+    with file.open("rb") as stream, closing(Database(sqlite_url(folder / "restored"), patient=True)) as database:
+        start = time.perf_counter()
+        restore_database(database, Vault(keys), *read_backup(stream, keys), lambda _: None)
+        restored_s = time.perf_counter() - start
+    rows, size = sum(snapshot.head.rows.values()), file.stat().st_size
+    start = time.perf_counter()
+    shutil.copyfile(file, folder / "copy")
+    with (folder / "copy").open("rb") as stream:
+        os.fsync(stream.fileno())
+    copied_s = time.perf_counter() - start
+    print(f"a backup of {rows} rows, {size / 1e6:.0f} MB: {written_s:.0f} s, and restored {restored_s:.0f} s")
+    print(f"that is {written_s / copied_s:.1f} and {restored_s / copied_s:.1f} times as long as to copy the file")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"the most memory that this program ever had: {memory / 1e3:.0f} MB")
 
 
 def _measure_events(url: URL, folder: Path, events: int) -> dict[str, list[float]]:

@@ -12,7 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -128,6 +128,16 @@ class Ledger:
     def somebody(self, choice: random.Random) -> tuple[str, str] | None:
         """Return a user, anybody's, whose enrollment was acknowledged."""
         return choice.choice(self._acknowledged) if self._acknowledged else None
+
+    def as_of(self, moment: float) -> "Ledger":
+        """Return what was known at that time (`time.monotonic()`): what was not answered then may be stored or not."""
+        ledger = Ledger(self._limit)
+        ledger.owners = self.owners
+        ledger.attempts = [
+            attempt if attempt.ended and attempt.ended < moment else replace(attempt, status=None)
+            for attempt in self.attempts
+        ]
+        return ledger
 
     def send(
         self, client: httpx2.Client, operation: Operation, name: tuple[str, str], number: int, person: int | None = None

@@ -14,6 +14,8 @@ _MODULES = {
     "reencode": "upkeep",
     "purge": "upkeep",
     "compact": "upkeep",
+    "backup": "backup",
+    "restore": "backup",
     "list": "people",
     "view": "people",
     "erase": "people",

@@ -82,10 +82,15 @@ def moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
+def bar_of(total: int, what: str, unit: str) -> "tqdm[NoReturn]":
+    """Return a bar on a terminal, and elsewhere nothing to be seen."""
+    return tqdm(total=total, desc=what, unit=f" {unit}", disable=None)
+
+
 def progress(batches: Iterable[int], total: int, what: str) -> int:
     """Show how far the batches have come, on a terminal as a bar; return their sum."""
     done = 0
-    with tqdm(total=total, desc=what, unit=" references", disable=None) as bar:
+    with bar_of(total, what, "references") as bar:
         for batch in batches:
             done += batch
             bar.update(batch)

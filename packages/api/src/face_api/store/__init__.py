@@ -2,6 +2,7 @@
 
 from face_api.store.api_keys import MAX_LABEL, Identity, KeySummary, NewKey, is_label
 from face_api.store.audit import Action, AuditEntry, AuditTrailBrokenError, Caller, Checkpoint
+from face_api.store.backup import BackupHead, Snapshot, read_backup
 from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.decisions import Applied
 from face_api.store.directory import (
@@ -15,6 +16,7 @@ from face_api.store.directory import (
 from face_api.store.enrollments import Added, Enrolled, Enrollment, Profile, Via
 from face_api.store.erasure import Receipt
 from face_api.store.errors import (
+    BackupError,
     KeysError,
     StatementRefusedError,
     StoreDamagedError,
@@ -32,7 +34,15 @@ from face_api.store.people import References
 from face_api.store.registry import Registered
 from face_api.store.sealing import Vault
 from face_api.store.statistics import MAX_COMPANIES, Bucket, CompanyTallies, CompanyTally
-from face_api.store.store import Store, location, migrate_database, open_configured, open_store, sqlite_file
+from face_api.store.store import (
+    Store,
+    location,
+    migrate_database,
+    open_configured,
+    open_store,
+    restore_database,
+    sqlite_file,
+)
 from face_api.store.tables import utc_now
 
 __all__ = [
@@ -47,6 +57,8 @@ __all__ = [
     "Applied",
     "AuditEntry",
     "AuditTrailBrokenError",
+    "BackupError",
+    "BackupHead",
     "Bucket",
     "Caller",
     "Checkpoint",
@@ -78,6 +90,7 @@ __all__ = [
     "ReferenceSummary",
     "References",
     "Registered",
+    "Snapshot",
     "Sort",
     "StatementRefusedError",
     "Store",
@@ -96,6 +109,8 @@ __all__ = [
     "open_configured",
     "open_store",
     "parse_url",
+    "read_backup",
+    "restore_database",
     "sqlite_file",
     "sqlite_url",
     "utc_now",

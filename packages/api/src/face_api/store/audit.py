@@ -40,6 +40,8 @@ Action = Literal[
     "create_key",
     "revoke_key",
     "decide",
+    "backup",
+    "restore",
 ]
 
 GENESIS = bytes(32)

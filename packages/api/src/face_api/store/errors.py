@@ -6,6 +6,7 @@ StoreError
   SchemaError             the database is of another version, or none of ours
   KeysError               the sealing keys cannot be used as they are given
     KeyMissingError       something is sealed with a key that is not among them
+  BackupError             a file is no backup, or a damaged one
 StatementRefusedError     no StoreError: a bug
 
 Every StoreError has a `reason`: a stable token for machines. No message holds a key, a template, or a password.
@@ -65,6 +66,12 @@ class KeyMissingError(KeysError):
     def __str__(self) -> str:
         known = f"only {', '.join(self.known)}" if self.known else "none at all"
         return f"the sealing key {self.key_id} is needed, and there is {known}: {KEY_REMEDY}"
+
+
+class BackupError(StoreError):
+    """A file is no backup that this version can read, or it was changed or cut off."""
+
+    reason = "store_backup"
 
 
 class StatementRefusedError(Exception):

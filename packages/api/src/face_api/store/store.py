@@ -3,6 +3,7 @@
 import hmac
 import logging
 import secrets
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlmodel import col
 from face_api.settings import PREFIX, Settings, SettingsError
 from face_api.store.api_keys import ApiKeys
 from face_api.store.audit import AuditTrail
+from face_api.store.backup import Archiver, BackupHead, Batch, insert_backup
 from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.decisions import DecisionStore
 from face_api.store.directory import Directory
@@ -72,6 +74,7 @@ class Store:
     resealer: Resealer
     reencoder: Reencoder
     decisions: DecisionStore
+    archiver: Archiver
     pseudonym_key: bytes
     """32 bytes of the database's own, for hashes by which a name is known again and cannot be found by trying."""
 
@@ -173,6 +176,7 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
         Resealer(database, vault, audit),
         Reencoder(database, vault, audit),
         decisions,
+        Archiver(database, vault, audit),
         hmac.digest(pepper, b"pseudonyms", "sha256"),
     )
 
@@ -197,16 +201,40 @@ def migrate_database(database: Database, vault: Vault, revision: str = HEAD) -> 
             vault.keys.create()
         else:
             _open_secret(connection, vault, _AUDIT_KEY)  # the keys of somebody else must seal nothing here
-        if before is None or before < revision:
-            upgrade(connection, vault, revision)
-        elif before > revision:
-            downgrade(connection, vault, revision)
+        _migrate(connection, vault, before, revision)
         if (before is None or before < FIRST_SEALED) and revision >= FIRST_SEALED:
             _begin_audit_trail(connection, vault)
     logger.info("the schema of %s was %s and is %s now", database.name, before or "not there", revision)
     if before == UNSEALED:
         database.compact()  # templates lay open
     return before
+
+
+def restore_database(
+    database: Database, vault: Vault, head: BackupHead, batches: Iterator[Batch], done: Callable[[int], object]
+) -> None:
+    """Put a backup's rows into a database that is new, or to which nothing was ever written: all of them, or none.
+
+    Args:
+        done: is told of each batch how many rows it had.
+
+    Raises:
+        SchemaError: the database is not empty.
+        BackupError, OSError: see read_backup.
+        StoreUnavailableError: the database cannot be written.
+    """
+    with database.migrating() as connection:
+        before = revision_of(connection)
+        _migrate(connection, vault, before, head.revision)
+        insert_backup(connection, head, batches, done)
+        _migrate(connection, vault, head.revision, HEAD)
+
+
+def _migrate(connection: Connection, vault: Vault, before: str | None, revision: str) -> None:
+    if before is None or before < revision:
+        upgrade(connection, vault, revision)
+    elif before > revision:
+        downgrade(connection, vault, revision)
 
 
 def _revision(database: Database) -> str | None:

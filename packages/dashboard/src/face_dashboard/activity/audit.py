@@ -27,6 +27,9 @@ ACTIONS = (
     "decide",
     "purge",
     "rotate",
+    "reencode",
+    "backup",
+    "restore",
 )
 
 

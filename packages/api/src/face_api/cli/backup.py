@@ -1,0 +1,115 @@
+"""face-api backup and restore."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NoReturn
+
+import click
+from tqdm import tqdm
+
+from face_api.cli.common import (
+    EXIT_INCOMPLETE,
+    EXIT_STARTUP,
+    bar_of,
+    data_dir_option,
+    fail,
+    moment,
+    opened_store,
+    operator,
+    plain_errors,
+    read_settings,
+)
+from face_api.store import (
+    AuditTrailBrokenError,
+    BackupError,
+    BackupHead,
+    Checkpoint,
+    Database,
+    Keys,
+    Vault,
+    location,
+    open_store,
+    read_backup,
+    restore_database,
+)
+from face_engine.files import creating_file
+
+_TOLD = {"companies": "companies", "users": "users", "face_references": "references", "audit_events": "audit entries"}
+
+
+@click.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@data_dir_option
+def backup_command(file: Path, data_dir: Path | None) -> None:
+    """Write all that is stored to FILE, sealed, while the service serves.
+
+    It holds what was acknowledged before it began, of one moment. It opens with the sealing keys alone, which are not
+    in it: keep a copy of them elsewhere. FILE must not exist, and is there once it is whole.
+    """
+    if file.exists():
+        fail(f"{file} exists: name a new file", EXIT_STARTUP)
+    with opened_store(data_dir) as store, _file_errors(file), store.archiver.snapshot(operator()) as snapshot:
+        with _bar(snapshot.head, "backing up") as bar, creating_file(file) as stream:
+            snapshot.write(stream, bar.update)
+        key_id = store.vault.keys.current()
+    click.echo(f"{file}: {_summary(snapshot.head)}; {file.stat().st_size:,} bytes, sealed with the key {key_id}")
+    click.echo("Keep the sealing keys elsewhere, and this, the end of its audit trail:", err=True)
+    click.echo(snapshot.head.audit_end)
+
+
+@click.command("restore")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Only read all of it: whether it is whole, and opens with the keys.")
+@data_dir_option
+def restore_command(file: Path, check: bool, data_dir: Path | None) -> None:
+    """Put a backup back, all of it or nothing, into a new database: SQLite or PostgreSQL, whichever it was made from.
+
+    Put the sealing keys in their place first, and start the service afterwards. Exit status 1: the audit trail in the
+    backup is broken, and was when it was made.
+    """
+    settings = read_settings(data_dir=data_dir)
+    with plain_errors(), _file_errors(file), file.open("rb") as stream:
+        url, keys = location(settings)
+        if check:
+            _check(file, stream, keys)
+            return
+        head, batches = read_backup(stream, keys)
+        with closing(Database(url, patient=True)) as database, _bar(head, "restoring") as bar:
+            restore_database(database, Vault(keys), head, batches, bar.update)
+        with closing(open_store(url, keys, patient=True)) as store:
+            try:
+                store.audit.verify(Checkpoint.parse(head.audit_end))
+                end = store.archiver.note_restore(operator(), head)
+            except AuditTrailBrokenError as error:
+                fail(f"all is restored, and {error}: it was so when the backup was made", EXIT_INCOMPLETE)
+        click.echo(f"{store.database.name}: {_summary(head)}; the audit trail is whole")
+    click.echo("Erase again whoever was erased since then, and revoke again the API keys that were revoked.", err=True)
+    click.echo(str(end))
+
+
+def _check(file: Path, stream: BinaryIO, keys: Keys) -> None:
+    head, batches = read_backup(stream, keys)
+    with _bar(head, "reading") as bar:
+        for _, _, rows in batches:
+            bar.update(len(rows))
+    click.echo(f"{file}: whole, {_summary(head)}")
+
+
+def _bar(head: BackupHead, what: str) -> "tqdm[NoReturn]":
+    return bar_of(sum(head.rows.values()), what, "rows")
+
+
+def _summary(head: BackupHead) -> str:
+    counts = ", ".join(f"{head.rows.get(table, 0)} {what}" for table, what in _TOLD.items())
+    return f"{counts}, as they were at {moment(head.made_at)}"
+
+
+@contextmanager
+def _file_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except BackupError as error:
+        fail(f"{file}: {error}")
+    except OSError as error:
+        fail(f"{file}: {error.strerror or error}")

@@ -1,0 +1,234 @@
+"""Backup: every row of one moment, sealed, in one file; and restore, from either database into either.
+
+In the sealed stream are msgpack values: the head, a map, then arrays of a table's name, its columns and up to
+BATCH_ROWS of its rows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any, BinaryIO, Self
+
+import msgpack
+from sqlalchemy import Connection, MetaData, Table, func, insert, select, text
+from sqlalchemy.orm import Session
+from sqlmodel import SQLModel, col
+
+from face_api.store.audit import AuditTrail, Caller, Checkpoint, Subject
+from face_api.store.database import Database
+from face_api.store.decisions import keys_of_decisions
+from face_api.store.errors import BackupError, SchemaError, StoreDamagedError
+from face_api.store.idempotency import keys_of_answers
+from face_api.store.keys import Keys
+from face_api.store.migrations import REVISIONS, revision_of
+from face_api.store.people import keys_of_references
+from face_api.store.sealed_stream import open_stream, seal_stream
+from face_api.store.sealing import Vault
+from face_api.store.tables import AuditHead, Secret, table_of, utc_now
+
+BATCH_ROWS = 200
+"""At 47 kB for a chip 10 MB; a few times that is what a backup takes in memory."""
+
+Batch = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
+"""A table, its columns, and some of its rows."""
+
+_Progress = Callable[[int], object]
+
+_OURS = SQLModel.metadata.tables.keys()
+_MADE_WITH_THE_SCHEMA = {table_of(Secret).name, table_of(AuditHead).name}
+
+
+@dataclass(frozen=True, slots=True)
+class BackupHead:
+    """What a backup says of itself."""
+
+    made_at: datetime
+    revision: str
+    """Of the schema."""
+    audit_end: str
+    """sequence:hash of the last entry of its audit trail."""
+    key_ids: Sequence[str]
+    """Of all keys with which something in its rows is sealed."""
+    rows: Mapping[str, int]
+    """How many each table has."""
+    last_ids: Mapping[str, int]
+    """The largest id that each table has ever given to a row: one that was removed must not stand for another."""
+
+    @classmethod
+    def parse(cls, value: Any) -> Self:
+        """Raises BackupError where another version made it that this one does not know."""
+        try:
+            head = cls(**value)
+        except TypeError as error:
+            raise BackupError("it was made by another version of the service") from error
+        if head.revision not in REVISIONS:
+            raise BackupError(f"it was made by a newer version of the service: its schema is {head.revision}")
+        return head
+
+
+class Archiver:
+    """Makes backups while others read and write."""
+
+    def __init__(self, database: Database, vault: Vault, audit: AuditTrail) -> None:
+        self._database = database
+        self._vault = vault
+        self._audit = audit
+
+    @contextmanager
+    def snapshot(self, caller: Caller) -> Iterator["Snapshot"]:
+        """Hold what is there, the audit trail's entry of this backup included, until the block ends.
+
+        On SQLite the write-ahead log grows by what others write meanwhile.
+
+        Raises:
+            AuditTrailBrokenError: the audit trail's head was changed.
+            StoreError: the database cannot be read or written.
+        """
+        key_id, _ = self._vault.approve()
+        with self._database.writing() as session:
+            self._audit.append(session, caller, "backup", Subject(), {"key": key_id})
+        with self._database.reading() as session:
+            yield Snapshot.of(session, self._vault.keys)
+
+    def note_restore(self, caller: Caller, head: BackupHead) -> Checkpoint:
+        """Append to the restored audit trail from what it was restored; return its end. Raises StoreError."""
+        details = {"made_at": head.made_at.isoformat(timespec="seconds"), "audit_end": head.audit_end}
+        with self._database.writing() as session:
+            return self._audit.append(session, caller, "restore", Subject(), details)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The rows of one moment."""
+
+    head: BackupHead
+    _connection: Connection
+    _tables: Sequence[Table]
+    _keys: Keys
+
+    @classmethod
+    def of(cls, session: Session, keys: Keys) -> Self:
+        """Return the snapshot that a session reads."""
+        connection = session.connection()
+        tables = _tables_of(connection)
+        counts = {
+            table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables
+        }
+        end = connection.execute(select(col(AuditHead.sequence), col(AuditHead.hash))).one()
+        secrets = session.scalars(select(col(Secret.key_id)).distinct())
+        key_ids = chain(secrets, keys_of_references(session), keys_of_answers(session), keys_of_decisions(session))
+        head = BackupHead(
+            made_at=utc_now(),
+            revision=revision_of(connection) or "",
+            audit_end=str(Checkpoint(*end)),
+            key_ids=sorted(set(key_ids)),
+            rows=counts,
+            last_ids={table.name: _last_id(connection, table) for table in tables if "id" in table.c},
+        )
+        return cls(head, connection, tables, keys)
+
+    def write(self, file: BinaryIO, done: _Progress) -> None:
+        """Write the backup; `done` is told of each batch how many rows it had.
+
+        Raises:
+            StoreError: the database cannot be read, or a value is not what was written.
+            OSError: the file cannot be written.
+        """
+        seal_stream(self._packed(done), file, self._keys)
+
+    def _packed(self, done: _Progress) -> Iterator[bytes]:
+        packer = msgpack.Packer(datetime=True)
+        yield packer.pack(asdict(self.head))
+        for table in self._tables:
+            columns = table.columns.keys()
+            result = self._connection.execute(select(table).execution_options(yield_per=BATCH_ROWS))
+            try:
+                for rows in result.partitions():
+                    yield packer.pack((table.name, columns, [[_in_utc(value) for value in row] for row in rows]))
+                    done(len(rows))
+            except (TypeError, ValueError) as error:  # SQLite keeps a value of any type in any column
+                raise StoreDamagedError(f"a row of {table.name} holds what the service never wrote there") from error
+
+
+def read_backup(file: BinaryIO, keys: Keys) -> tuple[BackupHead, Iterator[Batch]]:
+    """Return what a backup says of itself, and its rows, each batch once it is known to be genuine.
+
+    Raises (the iterator, too):
+        BackupError: it is none, was changed or cut off, or another version made it.
+        KeyMissingError: a key is not there that opened it, or what is sealed in its rows.
+        OSError: it cannot be read.
+    """
+    values = _unpacked(file, keys)
+    head = BackupHead.parse(next(values, None))
+    for key_id in head.key_ids:
+        keys.key(key_id)
+    return head, values
+
+
+def _unpacked(file: BinaryIO, keys: Keys) -> Iterator[Any]:
+    unpacker = msgpack.Unpacker(timestamp=3, max_buffer_size=0)  # it is ours: the key was needed to write it
+    for chunk in open_stream(file, keys):
+        unpacker.feed(chunk)
+        yield from unpacker
+
+
+def insert_backup(connection: Connection, head: BackupHead, batches: Iterator[Batch], done: _Progress) -> None:
+    """Insert a backup's rows into a database of its schema, in place of those which the schema was made with.
+
+    `done` is told of each batch how many rows it had.
+
+    Raises:
+        SchemaError: the database holds rows already.
+        BackupError, OSError: see read_backup.
+    """
+    tables = {table.name: table for table in _tables_of(connection)}
+    for table in tables.values():
+        if table.name in _MADE_WITH_THE_SCHEMA:
+            connection.execute(table.delete())
+        elif connection.execute(select(table).limit(1)).first():
+            raise SchemaError(f"the database is not empty: {table.name} has rows. Restore into a new one")
+    for name, columns, rows in batches:
+        connection.execute(insert(tables[name]), [dict(zip(columns, row, strict=True)) for row in rows])
+        done(len(rows))
+    for name, last_id in head.last_ids.items():
+        _go_on_behind(connection, name, last_id)
+
+
+def _tables_of(connection: Connection) -> Sequence[Table]:
+    """Return our tables as the database has them, those before that others refer to."""
+    metadata = MetaData()
+    metadata.reflect(connection, only=lambda name, _: name in _OURS)
+    return metadata.sorted_tables
+
+
+def _in_utc(value: Any) -> Any:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+
+def _last_id(connection: Connection, table: Table) -> int:
+    last: int | None = None
+    if connection.dialect.name == "sqlite":
+        last = connection.execute(_SQLITE_LAST, {"table": table.name}).scalar()
+    else:
+        last = connection.execute(_SEQUENCE_LAST, {"table": table.name}).scalar()
+    return max(last or 0, connection.execute(select(func.max(table.c.id))).scalar() or 0)
+
+
+def _go_on_behind(connection: Connection, table: str, last_id: int) -> None:
+    """Have the next row's id be larger than `last_id`, where the database counts by itself."""
+    if connection.dialect.name == "sqlite":
+        if connection.execute(_IS_COUNTED_BY_SQLITE, {"table": table}).first():
+            connection.execute(_FORGET_SQLITE_LAST, {"table": table})
+            connection.execute(_SET_SQLITE_LAST, {"table": table, "last": last_id})
+    elif last_id:
+        connection.execute(_SET_SEQUENCE, {"table": table, "last": last_id})
+
+
+_SQLITE_LAST = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
+_IS_COUNTED_BY_SQLITE = text("SELECT 1 FROM sqlite_master WHERE name = :table AND sql LIKE '%AUTOINCREMENT%'")
+_FORGET_SQLITE_LAST = text("DELETE FROM sqlite_sequence WHERE name = :table")
+_SET_SQLITE_LAST = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)")
+_SEQUENCE_LAST = text("SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence(:table, 'id') AS regclass))")
+_SET_SEQUENCE = text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :last)")

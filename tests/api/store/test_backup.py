@@ -1,0 +1,262 @@
+"""Backup and restore, from either database into either."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+from sqlalchemy import URL
+from sqlmodel import SQLModel
+
+from face_api.store import (
+    REVISIONS,
+    Applied,
+    BackupError,
+    BackupHead,
+    Claim,
+    Database,
+    GivenKeys,
+    KeyFile,
+    Snapshot,
+    Store,
+    StoreDamagedError,
+    Vault,
+    migrate_database,
+    open_store,
+    parse_url,
+    read_backup,
+    restore_database,
+    sqlite_url,
+    utc_now,
+)
+from face_api.store.errors import KeyMissingError, SchemaError
+from face_api.store.sealed_stream import seal_stream
+from support.postgres import Postgres
+from support.store import CALLER, LIMIT, chip_png, enroll, references_of, rows
+
+Places = Callable[[str], URL]
+Target = Callable[[], URL]
+
+
+@pytest.fixture
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Places]:
+    """Makes new places of a kind to restore into."""
+    made: list[URL] = []
+
+    def new(kind: str) -> URL:
+        if kind == "sqlite":
+            made.append(sqlite_url(tmp_path / f"restored{len(made)}"))
+        else:
+            postgres: Postgres = request.getfixturevalue("postgres")
+            made.append(parse_url(postgres.new_database()))
+        return made[-1]
+
+    yield new
+    for url in made:
+        if url.drivername != "sqlite":
+            request.getfixturevalue("postgres").drop_database(url.render_as_string(hide_password=False))
+
+
+@pytest.fixture
+def target(places: Places, store: Store) -> Target:
+    """Makes new places of the other kind."""
+    return partial(places, "postgresql" if store.database.is_sqlite else "sqlite")
+
+
+def written(store: Store) -> bytes:
+    file = io.BytesIO()
+    counted: list[int] = []
+    with store.archiver.snapshot(CALLER) as snapshot:
+        snapshot.write(file, counted.append)
+    assert sum(counted) == sum(snapshot.head.rows.values())
+    return file.getvalue()
+
+
+def restored(backup: bytes, url: URL, keys: KeyFile) -> BackupHead:
+    head, batches = read_backup(io.BytesIO(backup), keys)
+    counted: list[int] = []
+    with closing(Database(url, patient=True)) as database:
+        restore_database(database, Vault(keys), head, batches, counted.append)
+    assert sum(counted) == sum(head.rows.values())
+    return head
+
+
+def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """Return all rows of all tables, in the order of their first columns."""
+    with store.database.reading() as session:
+        return {
+            table.name: [tuple(row) for row in session.execute(table.select().order_by(*table.primary_key.columns))]
+            for table in SQLModel.metadata.sorted_tables
+        }
+
+
+def fill(store: Store) -> None:
+    """Put something into every table."""
+    for number in range(2 * LIMIT):
+        enroll(store, number, user=f"user{number % 3}", company=f"company{number % 2}", chip=chip_png(number))
+    enroll(store, 20, user="gone", chip=None)
+    store.eraser.erase_user(CALLER, "withmind", "gone")
+    store.api_keys.create(CALLER, "company1", "a label")
+    for key in ("under way", "answered"):
+        claim = store.idempotency.claim("caller", key, b"request")
+        if key == "answered":
+            assert isinstance(claim, Claim)
+            store.idempotency.complete(claim, 200, b"{}", "company1", "user1")
+    store.decisions.apply(CALLER, Applied(0.5, "e1", "자체 측정", None, utc_now(), "test"), 0.6)
+    assert all(content(store).values()), {name: len(found) for name, found in content(store).items()}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_every_row_comes_back_from_either_database_in_either(
+    store: Store, keys: KeyFile, places: Places, kind: str
+) -> None:
+    fill(store)
+    backup, before = written(store), content(store)
+    head = restored(backup, url := places(kind), keys)
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == before
+        assert str(other.audit.verify()) == head.audit_end
+        opened = [template.vector.tolist() for template in references_of(other, "company1", "user1")]
+        assert opened == [template.vector.tolist() for template in references_of(store, "company1", "user1")] != []
+
+
+def test_the_backup_and_the_restore_are_entries_of_the_audit_trail(store: Store, keys: KeyFile, target: Target) -> None:
+    head = restored(written(store), url := target(), keys)
+    with closing(open_store(url, keys)) as other:
+        end = other.archiver.note_restore(CALLER, head)
+        assert other.audit.verify() == end
+        first, second = other.audit.entries()
+    assert (first.action, first.details) == ("backup", {"key": keys.current()})
+    assert second.action == "restore"
+    assert second.details == {"made_at": head.made_at.isoformat(timespec="seconds"), "audit_end": head.audit_end}
+
+
+def test_ids_that_were_given_are_never_given_again(store: Store, keys: KeyFile, target: Target) -> None:
+    enroll(store, 1, user="kept")
+    enroll(store, 2, user="gone")
+    highest = rows(store, "SELECT max(id) FROM face_references")
+    store.eraser.erase_user(CALLER, "withmind", "gone")
+    restored(written(store), url := target(), keys)
+    with closing(open_store(url, keys)) as other:
+        enroll(other, 3, user="new")
+        enroll(other, 4, user="newer", company="another")
+        assert rows(other, "SELECT min(id) FROM face_references WHERE id > 1") > highest
+    store.eraser.erase_company(CALLER, "withmind")
+    restored(written(store), url := target(), keys)
+    with closing(open_store(url, keys)) as other:
+        enroll(other, 5, user="new")
+        assert rows(other, "SELECT id FROM face_references") > highest
+
+
+def test_what_is_written_meanwhile_is_not_in_it(store: Store, keys: KeyFile, target: Target) -> None:
+    fill(store)
+    file = io.BytesIO()
+    with store.archiver.snapshot(CALLER) as snapshot:
+        before = content(store)
+        enroll(store, 30, user="late")
+        receipt = store.eraser.erase_user(CALLER, "company1", "user1")
+        # Who reads keeps SQLite's log from being emptied, as the receipt says.
+        assert receipt is not None and not receipt.overwritten
+        snapshot.write(file, lambda _: enroll(store, 31, user="later"))
+    restored(file.getvalue(), url := target(), keys)
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == before
+        other.audit.verify()
+
+
+def test_what_is_sealed_with_former_keys_comes_back_where_they_are(
+    store: Store, keys: KeyFile, key_file: Path, target: Target
+) -> None:
+    fill(store)
+    former = keys.current()
+    store.resealer.begin(CALLER)  # an unfinished rotation
+    backup = written(store)
+    head = restored(backup, url := target(), keys)
+    assert head.key_ids == sorted([former, keys.current()])
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == content(store)
+    without_former = "\n".join(line for line in key_file.read_text().splitlines() if former not in line)
+    with pytest.raises(KeyMissingError, match=former):
+        read_backup(io.BytesIO(backup), GivenKeys(without_former))
+
+
+def test_a_database_that_holds_something_is_left_as_it_is(store: Store, keys: KeyFile, target: Target) -> None:
+    backup = written(store)
+    url = target()
+    with closing(open_store(url, keys, migrate=True)) as other:
+        enroll(other, 1)
+        before = content(other)
+        with pytest.raises(SchemaError, match=r"not empty: \w+ has rows\. Restore into a new one"):
+            restored(backup, url, keys)
+        assert content(other) == before
+
+
+def test_a_database_to_which_nothing_was_ever_written_is_as_good_as_none(
+    store: Store, keys: KeyFile, target: Target
+) -> None:
+    fill(store)
+    open_store(url := target(), keys, migrate=True).close()
+    head = restored(written(store), url, keys)
+    with closing(open_store(url, keys)) as other:
+        assert str(other.audit.verify()) == head.audit_end
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_a_backup_that_turns_out_to_be_cut_off_restores_nothing(
+    store: Store, keys: KeyFile, target: Target, is_made: bool
+) -> None:
+    for number in range(60):
+        enroll(store, number, user=f"user{number}", chip=chip_png(number))
+    backup = written(store)
+    assert len(backup) > 3_000_000
+    url = target()
+    if is_made:
+        open_store(url, keys, migrate=True).close()
+    with pytest.raises(BackupError, match="cut off"):
+        restored(backup[:-1000], url, keys)
+    restored(backup, url, keys)  # since it is empty still
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == content(store)
+
+
+@pytest.mark.parametrize("revision", REVISIONS[-2:])
+def test_a_backup_of_an_older_schema_is_brought_up_to_date(
+    store: Store, keys: KeyFile, target: Target, revision: str
+) -> None:
+    fill(store)
+    before = content(store)
+    migrate_database(store.database, Vault(keys), revision)
+    file = io.BytesIO()
+    with store.database.reading() as session:
+        snapshot = Snapshot.of(session, keys)
+        snapshot.write(file, lambda _: None)
+    assert snapshot.head.revision == revision
+    restored(file.getvalue(), url := target(), keys)
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == before
+
+
+def test_a_backup_of_a_newer_version_is_refused(keys: KeyFile) -> None:
+    keys.create()
+    for head, problem in (
+        ({"revision": "9999"}, "by a newer version of the service: its schema is 9999"),
+        ({"something": "else"}, "by another version of the service"),
+    ):
+        full = {"made_at": utc_now(), "audit_end": "", "key_ids": [], "rows": {}, "last_ids": {}}
+        file = io.BytesIO()
+        seal_stream([msgpack.packb(full | head, datetime=True)], file, keys)
+        file.seek(0)
+        with pytest.raises(BackupError, match=problem):
+            read_backup(file, keys)
+
+
+def test_a_row_that_the_service_never_wrote_is_named(tmp_path: Path, keys: KeyFile) -> None:
+    with closing(open_store(sqlite_url(tmp_path / "data"), keys)) as store:
+        enroll(store, 1)
+        rows(store, "UPDATE users SET created_at = 'yesterday'")
+        with pytest.raises(StoreDamagedError, match="a row of users holds what the service never wrote"):
+            written(store)
