@@ -37,11 +37,12 @@ test: .venv/synced ## Run the whole test suite
 	$(RUN)python -m pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: check
-check: .venv/synced ## Check format, lint, types and the direction of imports
+check: .venv/synced ## Check format, lint, types, the direction of imports, and licences
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports
+	$(RUN)python scripts/licenses.py
 
 .PHONY: format
 format: .venv/synced ## Format the code and mend what the linter can
@@ -76,8 +77,16 @@ audit: $(UV_STAMP) ## Look all locked packages up among the known vulnerabilitie
 		pip-audit --strict --disable-pip --require-hashes --requirement "$$list" $(ARGS)
 
 .PHONY: cuda-check
-cuda-check: .venv/synced ## Agreement and speed on an NVIDIA GPU, with whatever here can use it
-	$(RUN)python scripts/cuda_check.py
+# An environment of its own: what uses CUDA owns the files of what it stands in for, onnxruntime and dlib-bin.
+cuda-check: CUDA_PYTHON := .venv-cuda/bin/python
+cuda-check: $(UV_STAMP) ## On an NVIDIA GPU: compile dlib for it, then agreement, speed and memory, on one page
+	UV_PROJECT_ENVIRONMENT=.venv-cuda $(UV) sync --locked --no-dev --all-packages --group cuda --group dlib-cuda \
+		--no-install-package onnxruntime --python .uv/bin/python
+	wheel=$$($(CUDA_PYTHON) scripts/cuda_dlib.py) && \
+		$(UV) pip uninstall --python $(CUDA_PYTHON) dlib-bin && \
+		$(UV) pip install --python $(CUDA_PYTHON) --no-deps "$$wheel" || \
+		echo "The check goes on without dlib on the GPU." >&2
+	$(CUDA_PYTHON) scripts/cuda_check.py $(ARGS)
 
 $(UV_STAMP):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
