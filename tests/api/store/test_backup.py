@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import msgpack
@@ -71,7 +72,7 @@ def written(store: Store) -> bytes:
     file = io.BytesIO()
     counted: list[int] = []
     with store.archiver.snapshot(CALLER) as snapshot:
-        snapshot.write(file, counted.append)
+        assert snapshot.write(file, counted.append) == store.vault.keys.current()
     assert sum(counted) == sum(snapshot.head.rows.values())
     return file.getvalue()
 
@@ -193,6 +194,35 @@ def test_a_database_that_holds_something_is_left_as_it_is(store: Store, keys: Ke
         with pytest.raises(SchemaError, match=r"not empty: \w+ has rows\. Restore into a new one"):
             restored(backup, url, keys)
         assert content(other) == before
+
+
+def test_nobody_writes_to_the_database_while_it_is_restored(store: Store, keys: KeyFile, target: Target) -> None:
+    fill(store)
+    backup = written(store)
+    url = target()
+    with closing(open_store(url, keys, migrate=True)) as running, closing(Database(url, patient=True)) as database:
+        head, batches = read_backup(io.BytesIO(backup), keys)
+        enrolled: list[Exception | None] = []
+
+        def enroll_meanwhile() -> None:
+            try:
+                enroll(running, 1, user="meanwhile")
+            except StoreDamagedError as error:  # it knows the audit trail of the empty database
+                enrolled.append(error)
+
+        writer = Thread(target=enroll_meanwhile)
+
+        def start(_: int) -> None:
+            if not writer.ident:
+                writer.start()
+                writer.join(0.5)
+
+        restore_database(database, Vault(keys), head, batches, start)
+        writer.join()
+        assert len(enrolled) == 1
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == content(store)
+        other.audit.verify()
 
 
 def test_a_database_to_which_nothing_was_ever_written_is_as_good_as_none(

@@ -49,10 +49,14 @@ def backup_command(file: Path, data_dir: Path | None) -> None:
     """
     if file.exists():
         fail(f"{file} exists: name a new file", EXIT_STARTUP)
-    with opened_store(data_dir) as store, _file_errors(file), store.archiver.snapshot(operator()) as snapshot:
-        with _bar(snapshot.head, "backing up") as bar, creating_file(file) as stream:
-            snapshot.write(stream, bar.update)
-        key_id = store.vault.keys.current()
+    with (
+        opened_store(data_dir) as store,
+        _file_errors(file),
+        store.archiver.snapshot(operator()) as snapshot,
+        _bar(snapshot.head, "backing up") as bar,
+        creating_file(file) as stream,
+    ):
+        key_id = snapshot.write(stream, bar.update)
     click.echo(f"{file}: {_summary(snapshot.head)}; {file.stat().st_size:,} bytes, sealed with the key {key_id}")
     click.echo("Keep the sealing keys elsewhere, and this, the end of its audit trail:", err=True)
     click.echo(snapshot.head.audit_end)

@@ -129,14 +129,16 @@ class Snapshot:
         )
         return cls(head, connection, tables, keys)
 
-    def write(self, file: BinaryIO, done: _Progress) -> None:
-        """Write the backup; `done` is told of each batch how many rows it had.
+    def write(self, file: BinaryIO, done: _Progress) -> str:
+        """Write the backup, and return the id of the key that opens it.
+
+        `done` is told of each batch how many rows it had.
 
         Raises:
             StoreError: the database cannot be read, or a value is not what was written.
             OSError: the file cannot be written.
         """
-        seal_stream(self._packed(done), file, self._keys)
+        return seal_stream(self._packed(done), file, self._keys)
 
     def _packed(self, done: _Progress) -> Iterator[bytes]:
         packer = msgpack.Packer(datetime=True)
@@ -184,6 +186,8 @@ def insert_backup(connection: Connection, head: BackupHead, batches: Iterator[Ba
         BackupError, OSError: see read_backup.
     """
     tables = {table.name: table for table in _tables_of(connection)}
+    if connection.dialect.name != "sqlite":  # where nobody else writes meanwhile anyway
+        connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)}")
     for table in tables.values():
         if table.name in _MADE_WITH_THE_SCHEMA:
             connection.execute(table.delete())
