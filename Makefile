@@ -42,6 +42,7 @@ check: .venv/synced ## Check format, lint, types, the direction of imports, and 
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports
+	$(RUN)hadolint --config docker/.hadolint.yaml docker/*.Dockerfile scripts/standins/*.Dockerfile
 	$(RUN)python scripts/licenses.py
 
 .PHONY: format
@@ -75,6 +76,10 @@ audit: $(UV_STAMP) ## Look all locked packages up among the known vulnerabilitie
 	$(UV) export --quiet --locked --all-packages --all-extras --all-groups --no-emit-workspace --output-file "$$list" && \
 	$(UV) run --isolated --locked --only-group audit --python .uv/bin/python \
 		pip-audit --strict --disable-pip --require-hashes --requirement "$$list" $(ARGS)
+
+.PHONY: images
+images: .venv/synced ## Build the container images and try the stacks of them; ARGS="--base debootstrap" needs no registry
+	$(RUN)python scripts/prove_images.py $(ARGS)
 
 .PHONY: cuda-check
 # An environment of its own: what uses CUDA owns the files of what it stands in for, onnxruntime and dlib-bin.

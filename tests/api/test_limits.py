@@ -212,6 +212,16 @@ def test_what_is_no_url_of_redis_is_refused_and_not_repeated(tmp_path: Path, url
     assert "secret" not in str(error.value)
 
 
+def test_the_url_of_redis_may_be_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "limits-url"
+    path.write_text("http://secret@127.0.0.1/\n")
+    with pytest.raises(SettingsError, match="FACE_API_LIMITS_URL is no URL such as redis://host:6379/0"):
+        app_of(tmp_path, limits_url_file=path)
+    path.unlink()
+    with pytest.raises(SettingsError, match=r"FACE_API_LIMITS_URL_FILE=.*limits-url cannot be read"):
+        app_of(tmp_path, limits_url_file=path)
+
+
 # Counted in Redis.
 
 
@@ -224,7 +234,9 @@ def server() -> Iterator[RedisServer]:
 
 
 def test_several_services_count_together(tmp_path: Path, server: RedisServer) -> None:
-    settings: dict[str, Any] = {"limit_per_user": "2/day", "limits_url": server.url}
+    path = tmp_path / "limits-url"
+    path.write_text(f"{server.url}\n")
+    settings: dict[str, Any] = {"limit_per_user": "2/day", "limits_url_file": path}
     with served(tmp_path, **settings) as one, served(tmp_path, **settings) as two:
         enroll(one, TAMY)
         assert send(one, VERIFICATIONS, TAMY).status_code == 200

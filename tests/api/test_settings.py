@@ -46,6 +46,8 @@ def test_the_environment_is_read_and_the_command_line_wins(monkeypatch: pytest.M
         ("FACE_API_RUNTIME", "magic", "FACE_API_RUNTIME: .*'onnx', 'openvino' or 'reference'"),
         ("FACE_API_UPSAMPLE", "3", "FACE_API_UPSAMPLE: "),
         ("FACE_API_UPSAMPLE", "2", "FACE_API_UPSAMPLE needs FACE_API_EXACT=true"),
+        ("FACE_API_GPU_MEMORY_MB", "2048", "FACE_API_GPU_MEMORY_MB needs FACE_API_DEVICE=cuda"),
+        ("FACE_API_GPU_MEMORY_MB", "100", "FACE_API_GPU_MEMORY_MB: .*512"),
         ("FACE_API_MAX_IMAGE_BYTES", "100", "FACE_API_MIN_IMAGE_BYTES <= FACE_API_MAX_IMAGE_BYTES <= "),
         ("FACE_API_TOLERENCE", "0.6", "no such setting: FACE_API_TOLERENCE"),
     ],
@@ -67,6 +69,13 @@ def test_empty_keys_are_not_the_same_as_none(monkeypatch: pytest.MonkeyPatch) ->
     """A secret store that hands out nothing must not let a key file be made."""
     monkeypatch.setenv("FACE_API_KEYS", "")
     with pytest.raises(SettingsError, match="FACE_API_KEYS is empty"):
+        load_settings()
+
+
+def test_the_address_of_redis_has_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE_API_LIMITS_URL", "redis://127.0.0.1/0")
+    monkeypatch.setenv("FACE_API_LIMITS_URL_FILE", "limits-url")
+    with pytest.raises(SettingsError, match="FACE_API_LIMITS_URL_FILE: only one of them"):
         load_settings()
 
 

@@ -60,8 +60,7 @@ class AttemptLimits:
 
     @classmethod
     def from_settings(cls, settings: Settings, pseudonym_key: bytes) -> "AttemptLimits":
-        url = None if settings.limits_url is None else settings.limits_url.get_secret_value()
-        return cls(settings.limit_per_key, settings.limit_per_user, pseudonym_key, url)
+        return cls(settings.limit_per_key, settings.limit_per_user, pseudonym_key, settings.read_limits_url())
 
     async def count_request(self, key_id: str) -> None:
         """Count a request of a key.

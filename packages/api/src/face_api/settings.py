@@ -15,7 +15,7 @@ from face_engine.image_files import IMAGE_TYPES, ImageType
 from face_engine.images import DECODER_MAX_PIXELS, MAX_PIXELS
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
 from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE
-from face_engine.runtimes import AUTO, Device, RuntimeName, usable_cores
+from face_engine.runtimes import AUTO, MIN_GPU_MEMORY_MB, Device, RuntimeName, usable_cores
 
 PREFIX = "FACE_API_"
 KEYS = f"{PREFIX}KEYS"
@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     limit_per_user: str = "60/minute;600/hour"
     limit_per_key: str = "1200/minute"
     limits_url: SecretStr | None = None
+    limits_url_file: Path | None = None
 
     data_dir: Path = Field(default_factory=lambda: user_data_path("face-api"))
     database_url: SecretStr | None = None
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
 
     runtime: RuntimeName = AUTO
     device: Device = "cpu"
+    gpu_memory_mb: int | None = Field(None, ge=MIN_GPU_MEMORY_MB)
     exact: bool = False
     upsample: int = Field(DEFAULT_EXACT_UPSAMPLE, ge=0, le=2)
     inference_workers: int = Field(
@@ -116,11 +118,26 @@ class Settings(BaseSettings):
             )
         if self.keys is not None and self.key_file is not None:
             raise ValueError(f"{PREFIX}KEYS and {PREFIX}KEY_FILE: only one of them")
+        if self.limits_url is not None and self.limits_url_file is not None:
+            raise ValueError(f"{PREFIX}LIMITS_URL and {PREFIX}LIMITS_URL_FILE: only one of them")
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             raise ValueError(f"{PREFIX}TLS_CERT_FILE and {PREFIX}TLS_KEY_FILE: both, or none of them")
         if "upsample" in self.model_fields_set and not self.exact:
             raise ValueError(f"{PREFIX}UPSAMPLE needs {PREFIX}EXACT=true: without it the photo's size decides")
+        if self.gpu_memory_mb is not None and self.device != "cuda":
+            raise ValueError(f"{PREFIX}GPU_MEMORY_MB needs {PREFIX}DEVICE=cuda")
         return self
+
+    def read_limits_url(self) -> str | None:
+        """Return the address of Redis; None without one. Raises SettingsError where its file cannot be read."""
+        if self.limits_url is not None:
+            return self.limits_url.get_secret_value()
+        if self.limits_url_file is None:
+            return None
+        try:
+            return self.limits_url_file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{PREFIX}LIMITS_URL_FILE={self.limits_url_file} cannot be read") from error
 
     @property
     def is_local(self) -> bool:
