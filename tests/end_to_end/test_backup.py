@@ -182,10 +182,16 @@ def test_what_cannot_be_done_is_told_in_a_line_and_changes_nothing(tmp_path: Pat
     place.refuse("there is no database", "backup", missing)
     with closing(open_directly(place.folder)) as store:
         enroll(store, 1)
-    place.refuse("No such file or directory", "backup", tmp_path / "nowhere" / "backup")
+    nowhere = tmp_path / "nowhere" / "backup"
+    place.refuse(f"{nowhere}: No such file or directory", "backup", nowhere)
+    too_long = tmp_path / ("n" * 300)
+    place.refuse(f"{too_long}: File name too long", "backup", too_long)
+    link = tmp_path / "link"
+    link.symlink_to(nowhere)
+    place.refuse("exists: name a new file", "backup", link)
     assert re.fullmatch(
-        r".*/backup: 1 companies, 1 users, 1 references, 3 audit entries, as they were at .* UTC; [\d,]+ bytes, "
-        r"sealed with the key k\w{8}\n3:\w{64}\n",
+        r".*/backup: 1 companies, 1 users, 1 references, 2 audit entries, as they were at .* UTC; [\d,]+ bytes, "
+        r"sealed with the key k\w{8}\n2:\w{64}\n",
         place.run("backup", missing),
     )
     whole = missing.read_bytes()
@@ -221,6 +227,6 @@ def test_a_disk_that_is_full_leaves_no_file(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 3, done
-    assert done.stderr.startswith("face-api: ") and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr == f"face-api: {tmp_path / 'backup'}: File too large\n"
     assert not (tmp_path / "backup").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -1,6 +1,7 @@
 """Backup and restore, from either database into either."""
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -35,7 +36,7 @@ from face_api.store import (
     utc_now,
 )
 from face_api.store.errors import KeyMissingError, SchemaError
-from face_api.store.sealed_stream import seal_stream
+from face_api.store.sealed_stream import open_stream, seal_stream
 from support.postgres import Postgres
 from support.store import CALLER, LIMIT, chip_png, enroll, references_of, rows
 
@@ -276,12 +277,95 @@ def test_a_backup_of_a_newer_version_is_refused(keys: KeyFile) -> None:
         ({"revision": "9999"}, "by a newer version of the service: its schema is 9999"),
         ({"something": "else"}, "by another version of the service"),
     ):
-        full = {"made_at": utc_now(), "audit_end": "", "key_ids": [], "rows": {}, "last_ids": {}}
+        full = {"made_at": utc_now(), "audit_end": f"0:{'00' * 32}", "key_ids": [], "rows": {}, "last_ids": {}}
         file = io.BytesIO()
         seal_stream([msgpack.packb(full | head, datetime=True)], file, keys)
         file.seek(0)
         with pytest.raises(BackupError, match=problem):
             read_backup(file, keys)
+
+
+def without_its_last_rows(_head: dict[str, Any], batches: list[Any]) -> None:
+    batches.pop()
+
+
+def with_a_row_that_it_does_not_tell_of(_head: dict[str, Any], batches: list[Any]) -> None:
+    name, columns, rows = batches[-1]
+    batches.append([name, columns, [[2, *rows[0][1:]]]])
+
+
+def with_a_column_too_many(_head: dict[str, Any], batches: list[Any]) -> None:
+    name, columns, rows = batches[-1]
+    batches[-1] = [name, [*columns, "shoe_size"], [[*row, 1] for row in rows]]
+
+
+def with_a_cell_too_few(_head: dict[str, Any], batches: list[Any]) -> None:
+    batches[-1][2][0].pop()
+
+
+def with_a_number_that_no_database_takes(_head: dict[str, Any], batches: list[Any]) -> None:
+    batches[-1][2][0][0] = 2**64 - 1
+
+
+def with_the_table_of_the_revision(head: dict[str, Any], batches: list[Any]) -> None:
+    head["rows"]["alembic_version"] = 1
+    batches.append(["alembic_version", ["version_num"], [["9999"]]])
+
+
+def with_something_else(_head: dict[str, Any], batches: list[Any]) -> None:
+    batches.append(7)
+
+
+def with_a_word_for_a_count(head: dict[str, Any], _batches: list[Any]) -> None:
+    head["last_ids"]["users"] = "many"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_its_last_rows,
+        with_a_row_that_it_does_not_tell_of,
+        with_a_column_too_many,
+        with_a_cell_too_few,
+        with_a_number_that_no_database_takes,
+        with_the_table_of_the_revision,
+        with_something_else,
+        with_a_word_for_a_count,
+    ],
+)
+def test_a_backup_that_is_genuine_but_not_as_this_version_writes_it_restores_nothing(
+    tmp_path: Path, keys: KeyFile, change: Callable[[dict[str, Any], list[Any]], None]
+) -> None:
+    with closing(open_store(sqlite_url(tmp_path / "data"), keys, migrate=True)) as store:
+        enroll(store, 1)
+        backup = written(store)
+    unpacker = msgpack.Unpacker(timestamp=3)
+    for chunk in open_stream(io.BytesIO(backup), keys):
+        unpacker.feed(chunk)
+    head, *batches = unpacker
+    change(head, batches)
+    file = io.BytesIO()
+    seal_stream([msgpack.packb(value, datetime=True) for value in (head, *batches)], file, keys)
+    url = sqlite_url(tmp_path / "restored")
+    with pytest.raises(BackupError, match=r"by another version|more rows than it tells of, or fewer"):
+        restored(file.getvalue(), url, keys)
+    restored(backup, url, keys)  # since it is empty still
+
+
+def test_a_slow_disk_ends_neither_a_backup_nor_a_restore(
+    places: Places, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("face_api.store.database.IDLE_TIMEOUT_S", 0.2)
+    with closing(open_store(places("postgresql"), keys, migrate=True, patient=True)) as store:
+        enroll(store, 1)
+        file = io.BytesIO()
+        with store.archiver.snapshot(CALLER) as snapshot:
+            snapshot.write(file, lambda _: time.sleep(0.4))
+    head, batches = read_backup(io.BytesIO(file.getvalue()), keys)
+    with closing(Database(url := places("postgresql"), patient=True)) as other:
+        restore_database(other, Vault(keys), head, batches, lambda _: time.sleep(0.4))
+    with closing(open_store(url, keys)) as store:
+        assert str(store.audit.verify()) == head.audit_end
 
 
 def test_a_row_that_the_service_never_wrote_is_named(tmp_path: Path, keys: KeyFile) -> None:

@@ -1,4 +1,5 @@
 import os
+import signal
 import sqlite3
 import stat
 import time
@@ -6,7 +7,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier, Event, Lock
+from threading import Barrier, Event, Lock, Timer
 
 import pytest
 from sqlalchemy import URL, text
@@ -465,6 +466,19 @@ def test_errors_do_not_repeat_the_values_of_a_row(store: Store) -> None:
     assert "\n" not in message
     assert "nique" in message or "UNIQUE" in message
     assert "a-secret" not in "".join(traceback.format_exception(failure.value))
+
+
+def test_an_interrupted_migration_changes_nothing_and_is_told_as_what_it_is(tmp_path: Path) -> None:
+    interrupt = Timer(0.2, signal.raise_signal, [signal.SIGINT])
+    with closing(Database(sqlite_url(tmp_path), patient=True)) as database:
+        with pytest.raises(KeyboardInterrupt), database.migrating() as connection:
+            connection.exec_driver_sql("CREATE TABLE numbers (number)")
+            interrupt.start()
+            while True:
+                connection.exec_driver_sql("INSERT INTO numbers VALUES (?)", [(number,) for number in range(20_000)])
+        with database.reading() as session:
+            assert session.connection().exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one() == 0
+            assert session.connection().exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
 
 
 def test_a_row_that_is_refused_changes_nothing(store: Store) -> None:

@@ -1,5 +1,6 @@
 """face-api backup and restore."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from face_api.store import (
     AuditTrailBrokenError,
     BackupError,
     BackupHead,
+    Batch,
     Checkpoint,
     Database,
     Keys,
@@ -47,17 +49,19 @@ def backup_command(file: Path, data_dir: Path | None) -> None:
     It holds what was acknowledged before it began, of one moment. It opens with the sealing keys alone, which are not
     in it: keep a copy of them elsewhere. FILE must not exist, and is there once it is whole.
     """
-    if file.exists():
+    if os.path.lexists(file):
         fail(f"{file} exists: name a new file", EXIT_STARTUP)
     with (
         opened_store(data_dir) as store,
         _file_errors(file),
+        creating_file(file) as stream,  # first: where it cannot be made the audit trail tells of no backup
         store.archiver.snapshot(operator()) as snapshot,
         _bar(snapshot.head, "backing up") as bar,
-        creating_file(file) as stream,
+        _file_errors(file),  # before the store takes the file's errors for the database's
     ):
         key_id = snapshot.write(stream, bar.update)
-    click.echo(f"{file}: {_summary(snapshot.head)}; {file.stat().st_size:,} bytes, sealed with the key {key_id}")
+        size = stream.tell()
+    click.echo(f"{file}: {_summary(snapshot.head)}; {size:,} bytes, sealed with the key {key_id}")
     click.echo("Keep the sealing keys elsewhere, and this, the end of its audit trail:", err=True)
     click.echo(snapshot.head.audit_end)
 
@@ -80,7 +84,7 @@ def restore_command(file: Path, check: bool, data_dir: Path | None) -> None:
             return
         head, batches = read_backup(stream, keys)
         with closing(Database(url, patient=True)) as database, _bar(head, "restoring") as bar:
-            restore_database(database, Vault(keys), head, batches, bar.update)
+            restore_database(database, Vault(keys), head, _with_file_errors(file, batches), bar.update)
         with closing(open_store(url, keys, patient=True)) as store:
             try:
                 store.audit.verify(Checkpoint.parse(head.audit_end))
@@ -107,6 +111,12 @@ def _bar(head: BackupHead, what: str) -> "tqdm[NoReturn]":
 def _summary(head: BackupHead) -> str:
     counts = ", ".join(f"{head.rows.get(table, 0)} {what}" for table, what in _TOLD.items())
     return f"{counts}, as they were at {moment(head.made_at)}"
+
+
+def _with_file_errors(file: Path, batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Give what is read on, before the store takes the file's errors for the database's."""
+    with _file_errors(file):
+        yield from batches
 
 
 @contextmanager

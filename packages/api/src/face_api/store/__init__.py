@@ -2,7 +2,7 @@
 
 from face_api.store.api_keys import MAX_LABEL, Identity, KeySummary, NewKey, is_label
 from face_api.store.audit import Action, AuditEntry, AuditTrailBrokenError, Caller, Checkpoint
-from face_api.store.backup import BackupHead, Snapshot, read_backup
+from face_api.store.backup import BackupHead, Batch, Snapshot, read_backup
 from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.decisions import Applied
 from face_api.store.directory import (
@@ -59,6 +59,7 @@ __all__ = [
     "AuditTrailBrokenError",
     "BackupError",
     "BackupHead",
+    "Batch",
     "Bucket",
     "Caller",
     "Checkpoint",

@@ -12,7 +12,8 @@ from itertools import chain
 from typing import Any, BinaryIO, Self
 
 import msgpack
-from sqlalchemy import Connection, MetaData, Table, func, insert, select, text
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Connection, MetaData, Table, func, insert, select
 from sqlalchemy.orm import Session
 from sqlmodel import SQLModel, col
 
@@ -26,6 +27,7 @@ from face_api.store.migrations import REVISIONS, revision_of
 from face_api.store.people import keys_of_references
 from face_api.store.sealed_stream import open_stream, seal_stream
 from face_api.store.sealing import Vault
+from face_api.store.sequences import go_on_behind, last_id
 from face_api.store.tables import AuditHead, Secret, table_of, utc_now
 
 BATCH_ROWS = 200
@@ -35,6 +37,9 @@ Batch = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 """A table, its columns, and some of its rows."""
 
 _Progress = Callable[[int], object]
+
+_BATCH: TypeAdapter[Batch] = TypeAdapter(Batch)
+_OTHER_VERSION = "it was made by another version of the service"
 
 _OURS = SQLModel.metadata.tables.keys()
 _MADE_WITH_THE_SCHEMA = {table_of(Secret).name, table_of(AuditHead).name}
@@ -60,9 +65,11 @@ class BackupHead:
     def parse(cls, value: Any) -> Self:
         """Raises BackupError where another version made it that this one does not know."""
         try:
-            head = cls(**value)
-        except TypeError as error:
-            raise BackupError("it was made by another version of the service") from error
+            cls(**value)  # takes no other names, which the next line overlooks
+            head = TypeAdapter(cls).validate_python(value)
+            Checkpoint.parse(head.audit_end)
+        except (TypeError, ValueError) as error:
+            raise BackupError(_OTHER_VERSION) from error
         if head.revision not in REVISIONS:
             raise BackupError(f"it was made by a newer version of the service: its schema is {head.revision}")
         return head
@@ -90,6 +97,7 @@ class Archiver:
         with self._database.writing() as session:
             self._audit.append(session, caller, "backup", Subject(), {"key": key_id})
         with self._database.reading() as session:
+            _be_patient(session.connection())
             yield Snapshot.of(session, self._vault.keys)
 
     def note_restore(self, caller: Caller, head: BackupHead) -> Checkpoint:
@@ -125,7 +133,7 @@ class Snapshot:
             audit_end=str(Checkpoint(*end)),
             key_ids=sorted(set(key_ids)),
             rows=counts,
-            last_ids={table.name: _last_id(connection, table) for table in tables if "id" in table.c},
+            last_ids={table.name: last_id(connection, table) for table in tables if "id" in table.c},
         )
         return cls(head, connection, tables, keys)
 
@@ -166,14 +174,30 @@ def read_backup(file: BinaryIO, keys: Keys) -> tuple[BackupHead, Iterator[Batch]
     head = BackupHead.parse(next(values, None))
     for key_id in head.key_ids:
         keys.key(key_id)
-    return head, values
+    return head, _batches(values, head.rows)
 
 
 def _unpacked(file: BinaryIO, keys: Keys) -> Iterator[Any]:
     unpacker = msgpack.Unpacker(timestamp=3, max_buffer_size=0)  # it is ours: the key was needed to write it
     for chunk in open_stream(file, keys):
         unpacker.feed(chunk)
-        yield from unpacker
+        try:
+            yield from unpacker
+        except ValueError as error:
+            raise BackupError(_OTHER_VERSION) from error
+
+
+def _batches(values: Iterator[Any], told: Mapping[str, int]) -> Iterator[Batch]:
+    left = dict(told)
+    for value in values:
+        try:
+            name, columns, rows = _BATCH.validate_python(value)
+            left[name] -= len(rows)
+        except (ValidationError, KeyError) as error:
+            raise BackupError(_OTHER_VERSION) from error
+        yield name, columns, rows
+    if any(left.values()):
+        raise BackupError("it has more rows than it tells of, or fewer: it was not written as it should")
 
 
 def insert_backup(connection: Connection, head: BackupHead, batches: Iterator[Batch], done: _Progress) -> None:
@@ -186,7 +210,10 @@ def insert_backup(connection: Connection, head: BackupHead, batches: Iterator[Ba
         BackupError, OSError: see read_backup.
     """
     tables = {table.name: table for table in _tables_of(connection)}
+    if not tables.keys() >= head.rows.keys() | head.last_ids.keys():
+        raise BackupError(_OTHER_VERSION)
     if connection.dialect.name != "sqlite":  # where nobody else writes meanwhile anyway
+        _be_patient(connection)
         connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)}")
     for table in tables.values():
         if table.name in _MADE_WITH_THE_SCHEMA:
@@ -194,10 +221,15 @@ def insert_backup(connection: Connection, head: BackupHead, batches: Iterator[Ba
         elif connection.execute(select(table).limit(1)).first():
             raise SchemaError(f"the database is not empty: {table.name} has rows. Restore into a new one")
     for name, columns, rows in batches:
-        connection.execute(insert(tables[name]), [dict(zip(columns, row, strict=True)) for row in rows])
+        if set(columns) != set(tables[name].columns.keys()):  # the statement would leave out those it does not know
+            raise BackupError(_OTHER_VERSION)
+        try:
+            connection.execute(insert(tables[name]), [dict(zip(columns, row, strict=True)) for row in rows])
+        except (TypeError, ValueError, OverflowError) as error:  # by the drivers, where a value is of another type
+            raise BackupError(_OTHER_VERSION) from error
         done(len(rows))
-    for name, last_id in head.last_ids.items():
-        _go_on_behind(connection, name, last_id)
+    for name, last in head.last_ids.items():
+        go_on_behind(connection, name, last)
 
 
 def _tables_of(connection: Connection) -> Sequence[Table]:
@@ -207,32 +239,11 @@ def _tables_of(connection: Connection) -> Sequence[Table]:
     return metadata.sorted_tables
 
 
+def _be_patient(connection: Connection) -> None:
+    """Have PostgreSQL wait, in this transaction, for a file that takes its time."""
+    if connection.dialect.name != "sqlite":
+        connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
 def _in_utc(value: Any) -> Any:
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
-
-
-def _last_id(connection: Connection, table: Table) -> int:
-    last: int | None = None
-    if connection.dialect.name == "sqlite":
-        last = connection.execute(_SQLITE_LAST, {"table": table.name}).scalar()
-    else:
-        last = connection.execute(_SEQUENCE_LAST, {"table": table.name}).scalar()
-    return max(last or 0, connection.execute(select(func.max(table.c.id))).scalar() or 0)
-
-
-def _go_on_behind(connection: Connection, table: str, last_id: int) -> None:
-    """Have the next row's id be larger than `last_id`, where the database counts by itself."""
-    if connection.dialect.name == "sqlite":
-        if connection.execute(_IS_COUNTED_BY_SQLITE, {"table": table}).first():
-            connection.execute(_FORGET_SQLITE_LAST, {"table": table})
-            connection.execute(_SET_SQLITE_LAST, {"table": table, "last": last_id})
-    elif last_id:
-        connection.execute(_SET_SEQUENCE, {"table": table, "last": last_id})
-
-
-_SQLITE_LAST = text("SELECT seq FROM sqlite_sequence WHERE name = :table")
-_IS_COUNTED_BY_SQLITE = text("SELECT 1 FROM sqlite_master WHERE name = :table AND sql LIKE '%AUTOINCREMENT%'")
-_FORGET_SQLITE_LAST = text("DELETE FROM sqlite_sequence WHERE name = :table")
-_SET_SQLITE_LAST = text("INSERT INTO sqlite_sequence (name, seq) VALUES (:table, :last)")
-_SEQUENCE_LAST = text("SELECT pg_sequence_last_value(CAST(pg_get_serial_sequence(:table, 'id') AS regclass))")
-_SET_SEQUENCE = text("SELECT setval(pg_get_serial_sequence(:table, 'id'), :last)")

@@ -209,7 +209,8 @@ class Database:
                     if connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                         raise StoreUnavailableError("rows of the database refer to rows that are not there")
             finally:
-                raw.execute("PRAGMA foreign_keys = ON")
+                if not connection.invalidated:  # as it is by Ctrl-C in the midst of a statement
+                    raw.execute("PRAGMA foreign_keys = ON")
 
     def check_durability(self) -> None:
         """Warn where a PostgreSQL server is told to acknowledge what a power failure may take back."""

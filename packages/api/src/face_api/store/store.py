@@ -220,8 +220,8 @@ def restore_database(
 
     Raises:
         SchemaError: the database is not empty.
-        BackupError, OSError: see read_backup.
-        StoreUnavailableError: the database cannot be written.
+        BackupError: see read_backup.
+        StoreUnavailableError: the database cannot be written, or the backup not be read.
     """
     with database.migrating() as connection:
         before = revision_of(connection)
