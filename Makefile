@@ -83,13 +83,14 @@ images: .venv/synced ## Build the container images and try the stacks of them; A
 
 .PHONY: cuda-check
 # An environment of its own: what uses CUDA owns the files of what it stands in for, onnxruntime and dlib-bin.
+# dlib is installed without pyproject.toml, which lets uv leave it out everywhere.
 cuda-check: CUDA_PYTHON := .venv-cuda/bin/python
 cuda-check: $(UV_STAMP) ## On an NVIDIA GPU: compile dlib for it, then agreement, speed and memory, on one page
 	UV_PROJECT_ENVIRONMENT=.venv-cuda $(UV) sync --locked --no-dev --all-packages --group cuda --group dlib-cuda \
 		--no-install-package onnxruntime --python .uv/bin/python
 	wheel=$$($(CUDA_PYTHON) scripts/cuda_dlib.py) && \
 		$(UV) pip uninstall --python $(CUDA_PYTHON) dlib-bin && \
-		$(UV) pip install --python $(CUDA_PYTHON) --no-deps "$$wheel" || \
+		$(UV) pip install --no-config --python $(CUDA_PYTHON) --no-deps "$$wheel" || \
 		echo "The check goes on without dlib on the GPU." >&2
 	$(CUDA_PYTHON) scripts/cuda_check.py $(ARGS)
 

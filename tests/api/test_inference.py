@@ -13,6 +13,7 @@ import pytest
 
 from face_api.errors import BusyError
 from face_api.inference import AnalysisTooLongError, EngineConfig, InferencePool, WorkerLostError
+from face_api.settings import Settings
 from face_engine.errors import DeviceUnavailableError, ImageCorruptError
 from face_engine.runtimes import device_status
 from support.photos import jpeg, portrait
@@ -219,3 +220,8 @@ def test_a_device_that_is_not_there_is_said_so() -> None:
             await pool.start()
 
     asyncio.run(scenario())
+
+
+def test_each_worker_is_held_to_the_gpu_memory_of_the_setting() -> None:
+    assert EngineConfig.from_settings(Settings(device="cuda", gpu_memory_mb=2048)).gpu_memory_mb == 2048
+    assert EngineConfig.from_settings(Settings(device="cuda")).gpu_memory_mb is None

@@ -22,7 +22,7 @@ from face_api.settings import Settings
 from face_api.store import Added, Caller, Store, StoreUnavailableError, open_configured
 from face_api.store.audit import AuditEntry
 from face_api.store.enrollments import EnrollmentStore
-from face_engine.errors import ImageTruncatedError, InferenceError
+from face_engine.errors import ImageTruncatedError, InferenceError, OutOfMemoryError
 from face_engine.images import decode
 from face_engine.search import Scope
 from face_engine.types import Analysis
@@ -213,8 +213,14 @@ def test_references_of_another_encoder_give_no_verdict(tmp_path: Path, analyser:
 
 def test_no_verdict_where_the_networks_fail(client: TestClient, analyser: FakeAnalyser) -> None:
     enroll(client, TAMY)
-    analyser.planted[STRANGER] = InferenceError("out of memory")
-    check(analyse(client, STRANGER), FAIL, "inference_failed", 503)
+    for error, reason in (
+        (InferenceError("a lost GPU"), "inference_failed"),
+        (OutOfMemoryError("CUDA failure 2: out of memory"), "inference_out_of_memory"),
+    ):
+        analyser.planted[STRANGER] = error
+        response = analyse(client, STRANGER)
+        check(response, FAIL, reason, 503)
+        assert int(response.headers["Retry-After"]) > 0
 
 
 def test_no_success_where_the_store_fails(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -207,6 +207,13 @@ def test_an_openvino_that_does_not_start_leaves_onnx(tmp_path: Path) -> None:
     assert "no plugin" in report["auto"][0]["why"]
 
 
+def test_a_bound_on_the_gpus_memory_needs_a_gpu() -> None:
+    result = run("detect", "x.jpg", "--gpu-memory", "2048")
+    assert result.returncode == 2
+    assert "--gpu-memory needs --device cuda" in result.stderr
+    assert run("detect", "x.jpg", "--device", "cuda", "--gpu-memory", "100").returncode == 2
+
+
 def test_upsample_is_for_the_exact_search_alone() -> None:
     result = run("detect", "x.jpg", "--upsample", "1")
     assert result.returncode == 2

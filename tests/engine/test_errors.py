@@ -20,6 +20,7 @@ EXAMPLES = [
     errors.RuntimeUnavailableError("why"),
     errors.DeviceUnavailableError("why"),
     errors.InferenceError("why"),
+    errors.OutOfMemoryError("why"),
     errors.CalibrationError("why"),
     errors.DataSetError("why"),
     errors.ProblemsFoundError(2, ("pairs.txt:1: why", "pairs.txt:2: why")),

@@ -196,7 +196,7 @@ def _noisy(model: Model) -> Model:
 def test_what_a_rough_scorer_proposes_the_exact_one_decides(crop: tuple[int, int], upsample: int) -> None:
     models = load_detector()
     exact = onnx.build("exact", "cpu", 1, models)
-    stem, head = (onnx.Session(part, "cpu", 1) for part in (models.stem, models.head))
+    stem, head = onnx.Session(lambda: models.stem, "cpu", 1), onnx.Session(lambda: models.head, "cpu", 1)
     proposed = onnx.build("proposed", "cpu", 1, models, proposer=Scorer(stem, _noisy(head)))
     image = np.ascontiguousarray(collage(["biden.jpg", "obama.jpg"])[crop[0] :, crop[1] :])
     expected = exact.detect(image, upsample)
@@ -210,7 +210,7 @@ def test_a_crowd_is_scored_as_a_whole() -> None:
     """Where the windows around the candidates would cover more than half of the map."""
     models = load_detector()
     scored: list[tuple[int, ...]] = []
-    stem, head = (onnx.Session(part, "cpu", 1) for part in (models.stem, models.head))
+    stem, head = onnx.Session(lambda: models.stem, "cpu", 1), onnx.Session(lambda: models.head, "cpu", 1)
 
     def everywhere(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         return np.ones_like(head(values))

@@ -48,7 +48,7 @@ class LightConfig(EngineConfig):
 
 def build_with_pool(settings: Settings, delay_s: float) -> Starlette:
     """Return the application with its workers, as `create_app` makes it without an analyser."""
-    config = LightConfig("light", "cpu", None, settings.max_image_pixels, 1, delay_s)
+    config = LightConfig("light", "cpu", None, settings.max_image_pixels, 1, delay_s=delay_s)
     pool = InferencePool(config, settings.inference_workers, settings.max_queue, settings.deadline_s)
     app = create_app(settings, pool)
     inner = app.router.lifespan_context

@@ -86,6 +86,8 @@ class EngineConfig:
     max_pixels: int
     threads: int
     """Cores for one photo."""
+    gpu_memory_mb: int | None = None
+    """Of the GPU, for this engine alone; None for what there is."""
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "EngineConfig":
@@ -95,6 +97,7 @@ class EngineConfig:
             settings.upsample if settings.exact else None,
             settings.max_image_pixels,
             max(1, usable_cores() // (settings.workers * settings.inference_workers)),
+            settings.gpu_memory_mb,
         )
 
     @property
@@ -105,7 +108,7 @@ class EngineConfig:
 
     def create_engine(self) -> FaceEngine:
         """Load the networks. Raises FaceEngineError where they cannot be loaded here."""
-        runtime = create_runtime(self.runtime, self.device, self.threads)
+        runtime = create_runtime(self.runtime, self.device, self.threads, self.gpu_memory_mb)
         if self.exact_upsample is None:
             return FaceEngine(runtime, max_pixels=self.max_pixels)
         return FaceEngine.exact(runtime, self.exact_upsample, self.max_pixels)

@@ -78,6 +78,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "store_keys": (503, "What is stored does not open. An operator is needed."),
         "audit_broken": (503, "The audit trail was tampered with. An operator is needed."),
         "inference_failed": (503, "The networks could not be run."),
+        "inference_out_of_memory": (503, "There was not enough memory for the photo."),
         "inference_timeout": (503, "The analysis of the photo took too long."),
         "inference_worker_lost": (503, "The process that analysed the photo died."),
     }

@@ -129,6 +129,7 @@ WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "store_keys": (say("The keys of what is stored are not the right ones."), _OPERATOR),
         "audit_broken": (say("The audit trail was tampered with."), _OPERATOR),
         "inference_failed": (say("The networks could not be run."), _OPERATOR),
+        "inference_out_of_memory": (say("There was not enough memory for the photo."), _SEND_AGAIN),
         "inference_timeout": (say("The photo took too long."), _OTHER_PHOTO),
         "inference_worker_lost": (say("The process that looked at the photo died."), _SEND_AGAIN),
         # The message

@@ -19,6 +19,7 @@ FaceEngineError
   RuntimeUnavailableError         the runtime cannot be loaded here
     DeviceUnavailableError        the runtime is here, the device that was asked for is not
   InferenceError                  a network failed on a valid photo
+    OutOfMemoryError              there was not enough memory for it, on the device or beside it
   CalibrationError                a calibration file is none, or not this version's
   EvaluationError                 quality assurance on a labelled set
     DataSetError                  the set cannot be read, or is not of the form that it was said to be
@@ -191,9 +192,15 @@ class DeviceUnavailableError(RuntimeUnavailableError):
 
 
 class InferenceError(FaceEngineError):
-    """A network failed on a photo that had been decoded: out of memory, a lost GPU, a bug. Never a verdict."""
+    """A network failed on a photo that had been decoded: a lost GPU, a bug. Never a verdict."""
 
     reason = "inference_failed"
+
+
+class OutOfMemoryError(InferenceError):
+    """There was not enough memory for a photo, on the device or beside it. What was kept of it was given back."""
+
+    reason = "inference_out_of_memory"
 
 
 class CalibrationError(FaceEngineError):

@@ -6,7 +6,7 @@ import numpy as np
 
 from face_engine.detection import is_searchable
 from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
-from face_engine.errors import InferenceError
+from face_engine.errors import OutOfMemoryError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.quality import assess
 from face_engine.runtimes import Runtime
@@ -66,12 +66,12 @@ class FaceEngine:
 
         Raises:
             ImageError: the bytes are no photo that can be analysed.
-            InferenceError: a network failed, or there is not enough memory.
+            InferenceError: a network failed; OutOfMemoryError where there was not enough memory for it.
         """
         try:
             return self._analyse(image_bytes, scope)
         except MemoryError as error:
-            raise InferenceError("there is not enough memory for this photo") from error
+            raise OutOfMemoryError("there is not enough memory for this photo") from error
 
     def _analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
         timings_ms: StageTimings = {}
@@ -96,7 +96,7 @@ class FaceEngine:
         try:
             vectors = encode_views(self.runtime.encode, chips, self._views)
         except MemoryError as error:
-            raise InferenceError("there is not enough memory for these chips") from error
+            raise OutOfMemoryError("there is not enough memory for these chips") from error
         return [Template(vector, self.encoder_id) for vector in vectors]
 
     def warm_up(self) -> None:

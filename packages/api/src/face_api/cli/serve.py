@@ -38,7 +38,7 @@ def serve_command(host: str | None, port: int | None, workers: int | None, data_
     with plain_errors():
         check_reach(settings)
         AttemptLimits.from_settings(settings, b"")  # whether the URL can be used
-        check_runtime(settings.runtime, settings.device)
+        check_runtime(settings.runtime, settings.device, settings.gpu_memory_mb)
         decision = Decision.from_settings(settings)
         encoder_id = EngineConfig.from_settings(settings).encoder_id
         decision.check(encoder_id)

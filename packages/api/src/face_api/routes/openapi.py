@@ -34,7 +34,7 @@ _WITH_KEYS = ("key_missing", "key_invalid", "too_many_requests")
 _WITHOUT_KEYS = ("proxy_forbidden", "host_forbidden", "origin_forbidden")
 _WITH_STORE = ("overloaded", "deadline_exceeded", "store_unavailable", "store_damaged", "audit_broken")
 _WITH_MESSAGE = ("message_incomplete", "message_too_large")
-_WITH_NETWORKS = ("inference_failed", "inference_timeout", "inference_worker_lost")
+_WITH_NETWORKS = ("inference_failed", "inference_out_of_memory", "inference_timeout", "inference_worker_lost")
 _WITH_PHOTO = ("form_invalid", "image_missing", "image_repeated", *_WITH_NETWORKS)
 _IDEMPOTENT = ("idempotency_key_invalid", "idempotency_key_in_use", "idempotency_key_reused")
 

@@ -18,7 +18,15 @@ PATIENT_WITH = frozenset({"too_many_requests", "overloaded", "too_many_connectio
 WAITS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
 """Before each further try."""
 
-OF_THE_PHOTO = frozenset({"inference_timeout", "inference_worker_lost", "inference_failed", "deadline_exceeded"})
+OF_THE_PHOTO = frozenset(
+    {
+        "inference_timeout",
+        "inference_worker_lost",
+        "inference_failed",
+        "inference_out_of_memory",
+        "deadline_exceeded",
+    }
+)
 """Reasons of a service that goes on, for which one photo may be the cause."""
 
 

@@ -10,7 +10,7 @@ import click
 from face_engine.errors import RuntimeUnavailableError, WeightsError
 from face_engine.matching import DEFAULT_TOLERANCE, MAX_TOLERANCE
 from face_engine.pipeline import DEFAULT_EXACT_UPSAMPLE, FaceEngine
-from face_engine.runtimes import AUTO, DEVICES, RUNTIMES, Device, create_runtime
+from face_engine.runtimes import AUTO, DEVICES, MIN_GPU_MEMORY_MB, RUNTIMES, Device, create_runtime
 
 EXIT_INPUT = 1
 EXIT_ENVIRONMENT = 3
@@ -27,6 +27,13 @@ def engine_options(command: Callable[..., None]) -> Callable[..., None]:
             help="What executes the networks; `face-engine doctor` tells what auto stands for here.",
         ),
         click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True),
+        click.option(
+            "--gpu-memory",
+            "gpu_memory_mb",
+            metavar="MB",
+            type=click.IntRange(MIN_GPU_MEMORY_MB),
+            help="With --device cuda: what the networks may take of the GPU's memory.  [default: what there is]",
+        ),
         click.option(
             "--exact",
             is_flag=True,
@@ -63,12 +70,16 @@ def not_nan(_context: click.Context, _option: click.Parameter, value: float) -> 
     return value
 
 
-def load_engine(runtime: str, device: Device, exact: bool, upsample: int | None) -> FaceEngine:
+def load_engine(
+    runtime: str, device: Device, gpu_memory_mb: int | None, exact: bool, upsample: int | None
+) -> FaceEngine:
     """Return the engine that the options ask for, or end the program and say why there is none."""
     if upsample is not None and not exact:
         raise click.UsageError("--upsample needs --exact: without it the photo's size decides")
+    if gpu_memory_mb is not None and device != "cuda":
+        raise click.UsageError("--gpu-memory needs --device cuda")
     try:
-        loaded = create_runtime(runtime, device)
+        loaded = create_runtime(runtime, device, gpu_memory_mb=gpu_memory_mb)
     except (RuntimeUnavailableError, WeightsError) as error:
         fail(str(error), EXIT_ENVIRONMENT)
     if exact:

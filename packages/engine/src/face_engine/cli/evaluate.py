@@ -113,6 +113,7 @@ def evaluate(
     keep_encodings: bool,
     runtime: str,
     device: Device,
+    gpu_memory_mb: int | None,
     exact: bool,
     upsample: int | None,
     as_json: bool,
@@ -146,7 +147,7 @@ def evaluate(
 
     data = DataSetOptions(images, pairs, labels, people, protocol, on_problem, max_non_mated, seed, name)
     options = EvaluationOptions(data, tolerance, target_fmr, face, gallery, overwrite, keep_encodings)
-    engine = load_engine(runtime, device, exact, upsample)
+    engine = load_engine(runtime, device, gpu_memory_mb, exact, upsample)
     settings = {
         "runtime": engine.runtime.name,
         "device": device,

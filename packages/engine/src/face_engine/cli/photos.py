@@ -24,14 +24,20 @@ PROGRESS_FROM_IMAGES = 2
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @engine_options
 def detect(
-    images: tuple[str, ...], runtime: str, device: Device, exact: bool, upsample: int | None, as_json: bool
+    images: tuple[str, ...],
+    runtime: str,
+    device: Device,
+    gpu_memory_mb: int | None,
+    exact: bool,
+    upsample: int | None,
+    as_json: bool,
 ) -> None:
     """Print the faces of each IMAGE (JPEG or PNG).
 
     With --json, one line per image: its size, and for each face the box [left, top, right, bottom] (inclusive pixels),
     the confidence, five landmarks, how good a reference it is and why not, and the 128-d template.
     """
-    engine = load_engine(runtime, device, exact, upsample)
+    engine = load_engine(runtime, device, gpu_memory_mb, exact, upsample)
     failed = False
     hide_progress = len(images) < PROGRESS_FROM_IMAGES or not sys.stderr.isatty()
     for image in tqdm(images, unit="photo", file=sys.stderr, disable=hide_progress, leave=False):
@@ -58,6 +64,7 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
     tolerance: float,
     runtime: str,
     device: Device,
+    gpu_memory_mb: int | None,
     exact: bool,
     upsample: int | None,
     as_json: bool,
@@ -74,7 +81,7 @@ def compare_photos(  # the command's name is `compare`, which here is the engine
             photos[image] = read_photo(Path(image))
         except (PhotoFileTooLargeError, OSError) as error:
             fail(f"{image}: {message(error)}", EXIT_INPUT)
-    engine = load_engine(runtime, device, exact, upsample)
+    engine = load_engine(runtime, device, gpu_memory_mb, exact, upsample)
     templates = []
     for image in (image_a, image_b):
         try:

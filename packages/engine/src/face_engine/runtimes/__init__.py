@@ -8,12 +8,13 @@ from typing import Literal, Protocol, cast, get_args
 from face_engine.cores import usable_cores
 from face_engine.errors import DeviceUnavailableError, RuntimeUnavailableError
 from face_engine.images import use_threads
-from face_engine.runtimes.base import DEVICES, Device, DeviceStatus, Runtime, encoder_id
+from face_engine.runtimes.base import DEVICES, MIN_GPU_MEMORY_MB, Device, DeviceStatus, Runtime, encoder_id
 from face_engine.weights import WEIGHT_FILES, verify
 
 __all__ = [
     "AUTO",
     "DEVICES",
+    "MIN_GPU_MEMORY_MB",
     "RUNTIMES",
     "Device",
     "DeviceStatus",
@@ -38,6 +39,10 @@ REQUIRED_MODULES: dict[str, Sequence[str]] = {
 }
 
 
+BOUNDED: tuple[RuntimeName, Device] = ("onnx", "cuda")
+"""What can be held to an amount of GPU memory: dlib has no such setting."""
+
+
 class _Module(Protocol):
     """What each runtime's module offers."""
 
@@ -46,7 +51,7 @@ class _Module(Protocol):
 
     def device_status(self, device: Device) -> DeviceStatus: ...
 
-    def create(self, device: Device, threads: int) -> Runtime: ...
+    def create(self, device: Device, threads: int, gpu_memory_mb: int | None) -> Runtime: ...
 
 
 def choose_runtime(device: Device) -> tuple[RuntimeName, str]:
@@ -59,21 +64,25 @@ def choose_runtime(device: Device) -> tuple[RuntimeName, str]:
     return ("openvino" if status.available else "onnx"), status.detail
 
 
-def create_runtime(name: str = AUTO, device: Device = "cpu", threads: int | None = None) -> Runtime:
+def create_runtime(
+    name: str = AUTO, device: Device = "cpu", threads: int | None = None, gpu_memory_mb: int | None = None
+) -> Runtime:
     """Load a runtime's networks on a device. It takes about a second, and never falls back to another device.
 
     Args:
         threads: how many cores one photo may use; None for all that this process may.
+        gpu_memory_mb: how much of the GPU's memory the networks may take, weights included, MIN_GPU_MEMORY_MB at least;
+            None for whatever they want. What CUDA itself takes for a process comes on top.
 
     Raises:
         RuntimeUnavailableError: no runtime of this name, or it cannot be loaded here.
         DeviceUnavailableError: the runtime is here, the device is not.
         WeightsError: a weight file is missing or not the published one.
     """
-    name = check_runtime(name, device)
+    name = check_runtime(name, device, gpu_memory_mb)
     threads = threads or usable_cores()
     use_threads(threads)
-    return _module(name).create(device, threads)
+    return _module(name).create(device, threads, gpu_memory_mb)
 
 
 def device_status(name: str, device: Device) -> DeviceStatus:
@@ -88,7 +97,7 @@ def device_status(name: str, device: Device) -> DeviceStatus:
         return DeviceStatus(device, available=False, detail=str(error))
 
 
-def check_runtime(name: str, device: Device) -> RuntimeName:
+def check_runtime(name: str, device: Device, gpu_memory_mb: int | None = None) -> RuntimeName:
     """Raise what `create_runtime` would raise of what can be told without loading a network.
 
     Return the runtime's name, for `auto` the one that it stands for.
@@ -98,6 +107,8 @@ def check_runtime(name: str, device: Device) -> RuntimeName:
     status = device_status(name, device)
     if not status.available:
         raise DeviceUnavailableError(status.detail)
+    if gpu_memory_mb is not None and (name, device) != BOUNDED:
+        raise RuntimeUnavailableError(f"the runtime {name} on {device} cannot be held to an amount of GPU memory")
     for file in WEIGHT_FILES:
         verify(file)
     return cast(RuntimeName, name)

@@ -19,6 +19,11 @@ def encoder_id(precision: str) -> str:
     return f"dlib-resnet-v1:{ENCODER.sha256[:12]}/5pt-150px-pad0.25/{precision}"
 
 
+MIN_GPU_MEMORY_MB = 512
+"""That a runtime may be bounded to. The largest photo of the default search takes a third of it with the CPU's kernels;
+cuDNN's want more."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
     """Whether a runtime can use a device; `detail` says what there is, or what is missing."""

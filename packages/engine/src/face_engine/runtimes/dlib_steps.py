@@ -10,7 +10,7 @@ import dlib
 import numpy as np
 
 from face_engine.detection import upsampled_size
-from face_engine.errors import InferenceError
+from face_engine.runtimes.failures import inference_error
 from face_engine.types import AlignedFace, Box, Detection, ImageRGB
 
 CHIP_SIZE = 150  # pixels; the encoder's input, dlib's face_recognition_model_v1
@@ -25,14 +25,14 @@ class DlibErrors:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RuntimeError | MemoryError):
-            raise InferenceError(" ".join(str(error).split())[:500]) from error
+            raise inference_error(error) from error
 
 
 def upsample(image_rgb: ImageRGB, times: int) -> ImageRGB:
     """Return the photo with its sides about doubled `times` times: dlib's pyramid_up.
 
     Raises:
-        InferenceError: there is not enough memory.
+        OutOfMemoryError: there is not enough memory.
     """
     for _ in range(times):
         height, width = image_rgb.shape[:2]

@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from face_engine.errors import InferenceError, RuntimeUnavailableError
+from face_engine.errors import RuntimeUnavailableError
 from face_engine.networks.models import load_detector
 from face_engine.runtimes import onnx
 from face_engine.runtimes.base import Device, DeviceStatus
 from face_engine.runtimes.converted import ConvertedRuntime, Scorer
+from face_engine.runtimes.failures import inference_error, message
 
 NAME = "openvino"
 
@@ -39,7 +40,7 @@ def device_status(device: Device) -> DeviceStatus:
     try:
         native = native_bfloat16()
     except Exception as error:  # noqa: BLE001 - whatever it is, it cannot be used
-        return DeviceStatus(device, available=False, detail=f"{version} does not start: {_message(error)}")
+        return DeviceStatus(device, available=False, detail=f"{version} does not start: {message(error)}")
     if native:
         return DeviceStatus(device, available=True, detail=f"{version}, faces proposed in bfloat16, decided in float32")
     return DeviceStatus(
@@ -47,7 +48,7 @@ def device_status(device: Device) -> DeviceStatus:
     )
 
 
-def create(device: Device, threads: int) -> ConvertedRuntime:
+def create(device: Device, threads: int, _gpu_memory_mb: int | None) -> ConvertedRuntime:
     """Load the networks. Raises WeightsError."""
     detector = load_detector()
     proposer = Scorer(
@@ -77,7 +78,7 @@ class _Compiled:
             self._model = self._core.read_model(model)
             self._compile()
         except Exception as error:
-            raise RuntimeUnavailableError(f"OpenVINO does not start: {_message(error)}") from error
+            raise RuntimeUnavailableError(f"OpenVINO does not start: {message(error)}") from error
 
     def __call__(self, values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         try:
@@ -88,7 +89,7 @@ class _Compiled:
             self._shapes.add(values.shape)
             result = request.infer({0: values}, share_inputs=True)
         except RuntimeError as error:
-            raise InferenceError(_message(error)) from error
+            raise inference_error(error) from error
         scores = np.array(result[0], dtype=np.float32)
         if values.nbytes > MAX_KEPT_BYTES:
             self._request = None  # it would keep memory for an input of this size
@@ -99,7 +100,3 @@ class _Compiled:
         self._shapes.clear()
         self._request = self._core.compile_model(self._model, "CPU", self._options).create_infer_request()
         return self._request
-
-
-def _message(error: Exception) -> str:
-    return " ".join(str(error).split())[:500]
