@@ -3,6 +3,7 @@ import logging
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL
@@ -17,9 +18,11 @@ from face_api.store import (
     location,
     open_configured,
     open_store,
+    parse_url,
     sqlite_url,
 )
 from face_api.store.errors import KeyMissingError, SchemaError
+from support.postgres import Postgres
 from support.store import CALLER, enroll, references_of, rows
 
 OLD, NEW, OTHER = (bytes([number]) * 32 for number in (1, 2, 3))
@@ -232,3 +235,15 @@ def test_a_damaged_reference_does_not_stop_the_start(
         assert "tamy" not in caplog.text and "withmind" not in caplog.text
         assert len(references_of(store, "withmind", "joe")) == 1
         assert store.eraser.erase_user(CALLER, "withmind", "tamy")
+
+
+def test_a_postgresql_database_without_an_encoding_holds_text_all_the_same(postgres: Postgres, keys: KeyFile) -> None:
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII'")
+    url = f"{postgres.url.rpartition('/')[0]}/plain"
+    with closing(open_store(parse_url(url), keys, migrate=True)) as store:
+        enroll(store, 1)
+        store.api_keys.create(CALLER, "withmind", "출입구")
+        assert [key.label for key in store.api_keys.page(CALLER).items] == ["출입구"]
+        store.audit.verify()
+    postgres.drop_database(url)

@@ -402,6 +402,7 @@ def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "face-api",
+            "client_encoding": "utf8",  # a database in SQL_ASCII would give bytes where there is text
             "options": " ".join(options),
             # A server that vanished without a word must not hold a request for the system's quarter of an hour.
             "keepalives_idle": 10,
