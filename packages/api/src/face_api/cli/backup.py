@@ -11,7 +11,6 @@ from tqdm import tqdm
 
 from face_api.cli.common import (
     EXIT_INCOMPLETE,
-    EXIT_STARTUP,
     bar_of,
     data_dir_option,
     fail,
@@ -50,7 +49,7 @@ def backup_command(file: Path, data_dir: Path | None) -> None:
     in it: keep a copy of them elsewhere. FILE must not exist, and is there once it is whole.
     """
     if os.path.lexists(file):
-        fail(f"{file} exists: name a new file", EXIT_STARTUP)
+        fail(f"{file} exists: name a new file")
     with (
         opened_store(data_dir) as store,
         _file_errors(file),
