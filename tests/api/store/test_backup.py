@@ -355,16 +355,23 @@ def test_a_backup_that_is_genuine_but_not_as_this_version_writes_it_restores_not
 def test_a_slow_disk_ends_neither_a_backup_nor_a_restore(
     places: Places, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face_api.store.database.IDLE_TIMEOUT_S", 0.2)
-    with closing(open_store(places("postgresql"), keys, migrate=True, patient=True)) as store:
+    def pause_once() -> Callable[[int], None]:
+        pauses = iter([3.0])
+        return lambda _: time.sleep(next(pauses, 0.0))
+
+    source, target = places("postgresql"), places("postgresql")
+    with closing(open_store(source, keys, migrate=True)) as store:
         enroll(store, 1)
+    # So long that a busy machine alone does not make anybody wait for it.
+    monkeypatch.setattr("face_api.store.database.IDLE_TIMEOUT_S", 2.0)
+    with closing(open_store(source, keys, patient=True)) as store:
         file = io.BytesIO()
         with store.archiver.snapshot(CALLER) as snapshot:
-            snapshot.write(file, lambda _: time.sleep(0.4))
+            snapshot.write(file, pause_once())
     head, batches = read_backup(io.BytesIO(file.getvalue()), keys)
-    with closing(Database(url := places("postgresql"), patient=True)) as other:
-        restore_database(other, Vault(keys), head, batches, lambda _: time.sleep(0.4))
-    with closing(open_store(url, keys)) as store:
+    with closing(Database(target, patient=True)) as other:
+        restore_database(other, Vault(keys), head, batches, pause_once())
+    with closing(open_store(target, keys)) as store:
         assert str(store.audit.verify()) == head.audit_end
 
 

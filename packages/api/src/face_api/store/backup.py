@@ -97,7 +97,7 @@ class Archiver:
         with self._database.writing() as session:
             self._audit.append(session, caller, "backup", Subject(), {"key": key_id})
         with self._database.reading() as session:
-            _be_patient(session.connection())
+            be_patient(session.connection())
             yield Snapshot.of(session, self._vault.keys)
 
     def note_restore(self, caller: Caller, head: BackupHead) -> Checkpoint:
@@ -213,7 +213,6 @@ def insert_backup(connection: Connection, head: BackupHead, batches: Iterator[Ba
     if not tables.keys() >= head.rows.keys() | head.last_ids.keys():
         raise BackupError(_OTHER_VERSION)
     if connection.dialect.name != "sqlite":  # where nobody else writes meanwhile anyway
-        _be_patient(connection)
         connection.exec_driver_sql(f"LOCK TABLE {', '.join(tables)}")
     for table in tables.values():
         if table.name in _MADE_WITH_THE_SCHEMA:
@@ -239,7 +238,7 @@ def _tables_of(connection: Connection) -> Sequence[Table]:
     return metadata.sorted_tables
 
 
-def _be_patient(connection: Connection) -> None:
+def be_patient(connection: Connection) -> None:
     """Have PostgreSQL wait, in this transaction, for a file that takes its time."""
     if connection.dialect.name != "sqlite":
         connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")

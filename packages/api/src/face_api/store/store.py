@@ -13,7 +13,7 @@ from sqlmodel import col
 from face_api.settings import PREFIX, Settings, SettingsError
 from face_api.store.api_keys import ApiKeys
 from face_api.store.audit import AuditTrail
-from face_api.store.backup import Archiver, BackupHead, Batch, insert_backup
+from face_api.store.backup import Archiver, BackupHead, Batch, be_patient, insert_backup
 from face_api.store.database import Database, parse_url, sqlite_url
 from face_api.store.decisions import DecisionStore
 from face_api.store.directory import Directory
@@ -224,6 +224,7 @@ def restore_database(
         StoreUnavailableError: the database cannot be written, or the backup not be read.
     """
     with database.migrating() as connection:
+        be_patient(connection)
         before = revision_of(connection)
         _migrate(connection, vault, before, head.revision)
         insert_backup(connection, head, batches, done)
