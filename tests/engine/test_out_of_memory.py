@@ -10,18 +10,35 @@ import pytest
 
 from face_engine.errors import InferenceError, OutOfMemoryError, RuntimeUnavailableError
 from face_engine.networks.models import load_detector
+from face_engine.pipeline import FaceEngine
 from face_engine.runtimes import RUNTIMES, check_runtime, device_status, onnx
-from face_engine.runtimes.failures import inference_error
+from face_engine.runtimes.failures import HEAD_LENGTH, TAIL_LENGTH, inference_error
+from face_engine.types import Detection, ImageRGB
+from support.fakes import FakeRuntime
+from support.photos import noise, png
 
 OF_ONNX_RUNTIME = "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Conv node. "
+
+
+def of_cuda(failure: str, kind: str, expression: str) -> str:
+    """Return what ONNX Runtime says of a call that failed, in full: the place in its source comes first, and twice."""
+    place = (
+        "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:129 "
+        "std::conditional_t<THRW, void, onnxruntime::common::Status> onnxruntime::CudaCall(ERRTYPE, const char*, "
+        f"const char*, SUCCTYPE, const char*, const char*, int) [with ERRTYPE = {kind}; bool THRW = true; "
+        f"SUCCTYPE = {kind}; std::conditional_t<THRW, void, common::Status> = void] "
+    )
+    where = "GPU=0 ; hostname=gpu-1 ; file=/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_allocator.cc ; line=48"
+    return f"{OF_ONNX_RUNTIME}{place}{place}{failure} ; {where} ; expr={expression}; "
+
 
 MESSAGES = [
     f"{OF_ONNX_RUNTIME}bfc_arena.cc:360 Available memory of 20971264 is smaller than requested bytes of 23083776",
     f"{OF_ONNX_RUNTIME}bfc_arena.cc:376 Failed to allocate memory for requested buffer of size 939524096",
-    f"{OF_ONNX_RUNTIME}CUDA failure 2: out of memory ; GPU=0 ; expr=cudaMalloc((void**)&p, size);",
-    f"{OF_ONNX_RUNTIME}CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);",
-    f"{OF_ONNX_RUNTIME}CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cudnnCreate(&cudnn_handle_);",
-    f"{OF_ONNX_RUNTIME}CUDNN failure 4003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
+    of_cuda("CUDA failure 2: out of memory", "cudaError", "cudaMalloc((void**)&p, size)"),
+    of_cuda("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", "cublasStatus_t", "cublasCreate(&cublas_handle_)"),
+    of_cuda("CUDNN failure 4: CUDNN_STATUS_ALLOC_FAILED", "cudnnStatus_t", "cudnnCreate(&cudnn_handle_)"),
+    of_cuda("CUDNN failure 4003: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", "cudnnStatus_t", "run()"),
     f"{OF_ONNX_RUNTIME}Name:'node1_nchwc' Status Message: std::bad_alloc",
     "Error while calling cudaMalloc(&data, n) in file gpu_data.cpp:218. code: 2, reason: out of memory",
     "Error while calling cudnnCreate(&handles[i]) in file cudnn_dlibapi.cpp:104. code: 1, reason: CUDA Resources could "
@@ -30,8 +47,8 @@ MESSAGES = [
 """As ONNX Runtime 1.31 and dlib 20.0.1 write them."""
 
 OTHER_MESSAGES = [
-    f"{OF_ONNX_RUNTIME}CUDA failure 700: an illegal memory access was encountered ; GPU=0",
-    f"{OF_ONNX_RUNTIME}CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0",
+    of_cuda("CUDA failure 700: an illegal memory access was encountered", "cudaError", "cudaStreamSynchronize(stream)"),
+    of_cuda("CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED", "cudnnStatus_t", "run()"),
     "Error while calling cudaGetDevice(&id) in file x.cpp:1. code: 100, reason: no CUDA-capable device is detected",
 ]
 
@@ -44,6 +61,13 @@ def test_memory_that_ran_out_is_told_as_that(message: str) -> None:
 @pytest.mark.parametrize("message", OTHER_MESSAGES)
 def test_what_is_no_lack_of_memory_is_not_told_as_one(message: str) -> None:
     assert type(inference_error(RuntimeError(message))) is InferenceError
+
+
+def test_what_a_long_message_begins_and_ends_with_is_told() -> None:
+    failure = "CUDA failure 700: an illegal memory access was encountered"
+    told = str(inference_error(RuntimeError(of_cuda(failure, "cudaError", "cudaStreamSynchronize(stream)"))))
+    assert OF_ONNX_RUNTIME in told and failure in told
+    assert len(told) <= HEAD_LENGTH + TAIL_LENGTH + len(" ... ")
 
 
 def _run(program: str) -> dict[str, object]:
@@ -131,6 +155,46 @@ same = bool(numpy.array_equal(runtime.encode([chip]), before))
 print(json.dumps({"told": told, "ended": ended, "same": same}))
 """)
     assert answer == {"told": "std::bad_alloc", "ended": True, "same": True}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux holds a process to an amount of memory")
+def test_an_error_keeps_no_networks_while_others_are_loaded_in_their_place() -> None:
+    """A worker process knows its last error until the next one, and a GPU may have no room for two sets of networks."""
+    answer = _run("""
+import json, resource, weakref, cv2, numpy, psutil
+from face_engine.errors import OutOfMemoryError
+from face_engine.pipeline import FaceEngine
+from face_engine.runtimes import create_runtime
+
+photo = cv2.imencode(".jpg", numpy.zeros((2000, 2000, 3), numpy.uint8))[1].tobytes()
+runtime = create_runtime("reference", threads=1)
+engine = FaceEngine.exact(runtime, 0)
+engine.warm_up()
+networks = weakref.ref(runtime._networks)
+limit = psutil.Process().memory_info().vms + (100 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+try:
+    engine.analyse(photo)
+    known = None
+except OutOfMemoryError as error:
+    known = error
+print(json.dumps({"told": str(known), "kept": networks() is not None}))
+""")
+    assert answer == {"told": "std::bad_alloc", "kept": False}
+
+
+def test_an_error_keeps_no_photo() -> None:
+    decoded: list[weakref.ref[ImageRGB]] = []
+
+    class Full(FakeRuntime):
+        def detect(self, image_rgb: ImageRGB, upsample: int) -> list[Detection]:
+            decoded.append(weakref.ref(image_rgb))
+            raise MemoryError
+
+    with pytest.raises(OutOfMemoryError) as caught:
+        FaceEngine(Full()).analyse(png(noise(320, 200)))
+    assert caught.value.__context__ is None
+    assert decoded[0]() is None
 
 
 def test_an_error_does_not_keep_the_session_that_it_came_from() -> None:

@@ -6,10 +6,10 @@ import numpy as np
 
 from face_engine.detection import is_searchable
 from face_engine.encoding import DEFAULT_VIEWS, Views, encode_views, encoder_id
-from face_engine.errors import OutOfMemoryError
 from face_engine.images import MAX_PIXELS, decode, resize
 from face_engine.quality import assess
 from face_engine.runtimes import Runtime
+from face_engine.runtimes.failures import let_go
 from face_engine.search import (
     BudgetedSearch,
     ExactSearch,
@@ -68,10 +68,7 @@ class FaceEngine:
             ImageError: the bytes are no photo that can be analysed.
             InferenceError: a network failed; OutOfMemoryError where there was not enough memory for it.
         """
-        try:
-            return self._analyse(image_bytes, scope)
-        except MemoryError as error:
-            raise OutOfMemoryError("there is not enough memory for this photo") from error
+        return let_go(self._analyse, image_bytes, scope)
 
     def _analyse(self, image_bytes: bytes, scope: Scope) -> Analysis:
         timings_ms: StageTimings = {}
@@ -84,7 +81,7 @@ class FaceEngine:
             aligned = self.runtime.align(image_rgb, [detection.box for detection in detections])
             qualities = [assess(face.landmarks, face.chip, width, height) for face in aligned]
         with timed(timings_ms, "encode"):
-            templates = self.encode([face.chip for face in aligned])
+            templates = self._encode([face.chip for face in aligned])
         faces = tuple(
             Face(detection.box, detection.confidence, face.landmarks, face.chip, template, quality)
             for detection, face, template, quality in zip(detections, aligned, templates, qualities, strict=True)
@@ -93,11 +90,7 @@ class FaceEngine:
 
     def encode(self, chips: Sequence[Chip]) -> list[Template]:
         """Return the template of each chip, as `analyse` makes it. Raises InferenceError."""
-        try:
-            vectors = encode_views(self.runtime.encode, chips, self._views)
-        except MemoryError as error:
-            raise OutOfMemoryError("there is not enough memory for these chips") from error
-        return [Template(vector, self.encoder_id) for vector in vectors]
+        return let_go(self._encode, chips)
 
     def warm_up(self) -> None:
         """Run the networks once, so that the first photo takes no longer than the tenth."""
@@ -105,6 +98,9 @@ class FaceEngine:
         self.runtime.detect(image_rgb, 0)
         (face,) = self.runtime.align(image_rgb, [Box(100, 60, 219, 179)])
         self.encode([face.chip])
+
+    def _encode(self, chips: Sequence[Chip]) -> list[Template]:
+        return [Template(vector, self.encoder_id) for vector in encode_views(self.runtime.encode, chips, self._views)]
 
     def _detect(self, image_rgb: ImageRGB, scope: Scope) -> list[Detection]:
         height, width = image_rgb.shape[:2]
