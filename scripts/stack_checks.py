@@ -15,6 +15,7 @@ import httpx2
 
 from image_checks import ANSWERS, Tell, expect, wait_until
 from image_engine import Engine, run
+from proxy_checks import greet_wrongly, wait_for_what_lasts
 
 COMPOSE_FILE = Path(__file__).resolve().parents[1] / "docker" / "compose.yaml"
 SECRETS = ["sealing-keys", "database-password", "database-passfile", "limits-url", "limits-acl"]
@@ -124,12 +125,16 @@ def prove_production(stack: Stack, photo: Path, tell: Tell) -> None:
     expect(forged.is_success, f"a forged header makes it answer {forged.status_code}")
     large = api.post("/analy_img/", content=bytes(TOO_MUCH), headers={"Authorization": f"Bearer {key}"})
     expect(large.text == '{"result":{"message":"Fail","reason":"img_size_err"}}', f"2 MB: {large.text}")
+    expect("strict-transport-security" in large.headers, f"the proxy's own answer has only {large.headers}")
     expect(api.get("/metrics").status_code == HTTPStatus.NOT_FOUND, "/metrics is reached through the proxy")
     tell("production: no service without TLS, the contract's answer to 2 MB, /metrics is closed", large.text)
+    wait_for_what_lasts(stack.inside, api, key, tell)
+    greet_wrongly(stack.ports["HTTPS"])
     log = stack("logs", "--no-color", "proxy", "api-production")
     expect(" 8443 POST 200 " in log and '"POST"' in log, f"the logs do not tell of the photos: {log[-500:]}")
     expect("withmind" not in log and "tamy" not in log, f"the logs hold names: {log[-500:]}")
-    tell("production: no names in the logs of proxy and API", f"{len(log.splitlines())} lines")
+    expect("client:" not in log, f"the proxy's log holds addresses: {log[-500:]}")
+    tell("production: no names in the logs, no addresses in the proxy's", f"{len(log.splitlines())} lines")
     kept = stack.inside("redis", "sh", "-c", "redis-cli dbsize || true")
     expect("NOAUTH" in kept, f"Redis lets in who has no password: {kept}")
     routes = stack.inside("api-production", "cat", "/proc/net/route").splitlines()[1:]

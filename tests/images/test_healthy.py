@@ -1,5 +1,6 @@
-"""What HEALTHCHECK runs in the images, against real servers."""
+"""What says of a container whether it is healthy, against real servers."""
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -9,10 +10,19 @@ from threading import Thread
 
 import pytest
 
-from support.images import DOCKER, load
+from support.images import DOCKER, SERVICES, load
 from support.tls import certificate
 
 healthy = load(DOCKER / "healthy.py")
+
+
+@pytest.fixture
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Docker's settings may put into every container; here nothing answers."""
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager
@@ -41,6 +51,26 @@ def answering(status: int, context: SSLContext | None = None) -> Iterator[str]:
 def test_only_an_answer_of_200_is_healthy(status: int, expected: int) -> None:
     with answering(status) as url:
         assert healthy.main(url) == expected
+
+
+@pytest.mark.usefixtures("proxied")
+def test_a_container_asks_itself_without_a_proxy() -> None:
+    with answering(200) as url:
+        assert healthy.main(url) == 0
+
+
+@pytest.mark.usefixtures("proxied")
+@pytest.mark.parametrize(("status", "is_healthy"), [(200, True), (503, False)])
+def test_the_proxy_asks_itself_without_another_one(tmp_path: Path, status: int, is_healthy: bool) -> None:
+    kind, *command = SERVICES["proxy"]["healthcheck"]["test"]
+    files = certificate(tmp_path)
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.cert, files.key)
+    with answering(status, context) as url:
+        address = url.replace("http:", "https:", 1)
+        asked = [argument.replace("https://127.0.0.1:8443/readyz", address) for argument in command]
+        assert (kind, asked[-1]) == ("CMD", address)
+        assert (subprocess.run(asked, check=False).returncode == 0) is is_healthy
 
 
 def test_nobody_who_answers_is_not_healthy() -> None:

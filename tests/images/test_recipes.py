@@ -2,17 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from support.images import DOCKER, load
+from support.images import COMPOSE, DOCKER, SERVICES, load
 
 ROOT = DOCKER.parent
 DOCKERFILES = sorted(DOCKER.glob("*.Dockerfile"))
-COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LONG_RUNNING = sorted(set(SERVICES) - {"secrets"})
 
 
@@ -98,6 +94,23 @@ def test_every_container_has_the_secrets_that_its_settings_name() -> None:
         assert named <= set(service.get("secrets", ())), name
     proxied = set(re.findall(r"/run/secrets/([\w-]+)", (DOCKER / "nginx.conf").read_text()))
     assert proxied == set(SERVICES["proxy"]["secrets"])
+
+
+def test_no_answer_of_the_proxys_own_lacks_what_it_adds_to_all_others() -> None:
+    """In nginx a location with one `add_header` inherits none."""
+    everywhere, *locations = re.split(r"^ +location ", (DOCKER / "nginx.conf").read_text(), flags=re.MULTILINE)
+    [added] = re.findall(r"^ +(add_header .+)$", everywhere, re.MULTILINE)
+    with_others = [location for location in locations if "add_header" in location]
+    assert len(with_others) == 6
+    assert all(added in location for location in with_others)
+
+
+def test_the_proxy_may_open_a_file_for_each_of_its_connections() -> None:
+    """Engines give 1024; beyond it nginx's log would tell of those that it cannot serve."""
+    settings = (DOCKER / "nginx.conf").read_text()
+    [files] = re.findall(r"^worker_rlimit_nofile (\d+);", settings, re.MULTILINE)
+    [connections] = re.findall(r"^ +worker_connections (\d+);", settings, re.MULTILINE)
+    assert int(files) > int(connections)
 
 
 def test_the_stand_ins_are_of_the_images_that_the_stack_names() -> None:

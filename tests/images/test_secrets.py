@@ -2,6 +2,7 @@
 
 import io
 import re
+import resource
 import ssl
 import sys
 from collections.abc import Callable
@@ -29,8 +30,8 @@ def make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setattr(program, "FOLDER", folder)
     monkeypatch.setattr(program, "OWNER", -1)  # as it is: only root may give a file away
 
-    def run(*words: str, given: str = "") -> int:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(given))
+    def run(*words: str, given: bytes = b"") -> int:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
         status: int = program.main(list(words))
         return status
 
@@ -95,8 +96,8 @@ def test_a_folder_that_an_engine_left_in_a_secrets_place_is_no_secret(folder: Pa
 def test_a_key_that_is_handed_over_is_kept_and_not_replaced(
     folder: Path, make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert make("keep", "dashboard-key", given="fk_one\n") == 0
-    assert make("keep", "dashboard-key", given="fk_two\n") == 1
+    assert make("keep", "dashboard-key", given=b"fk_one\n") == 0
+    assert make("keep", "dashboard-key", given=b"fk_two\n") == 1
     assert "is there already" in capsys.readouterr().err
     assert contents(folder) == {"dashboard-key": "fk_one\n"}
 
@@ -105,6 +106,54 @@ def test_a_key_that_is_handed_over_is_kept_and_not_replaced(
 def test_what_cannot_be_kept_leaves_nothing(folder: Path, make: Make, words: tuple[str, ...]) -> None:
     """Such as what a command that failed wrote: nothing."""
     assert make(*words) == 1
+    assert contents(folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("tls-key", bytes.fromhex("3081870201003013ff")),  # DER
+        ("tls-certificate", "-----BEGIN CERTIFICATE-----".encode("utf-16")),
+        ("dashboard-key", b"the database does not answer\n"),
+    ],
+)
+def test_what_is_of_another_form_is_refused_in_one_line_and_leaves_the_place_to_the_right_one(
+    make: Make, capsys: pytest.CaptureFixture[str], name: str, given: bytes
+) -> None:
+    assert make("keep", name, given=given) == 1
+    assert f"not kept as {name}" in capsys.readouterr().err
+    right = {"tls-key": b"-----BEGIN PRIVATE KEY-----\n", "tls-certificate": b"-----BEGIN CERTIFICATE-----\n"}
+    assert make("keep", name, given=right.get(name, b"fk_one\n")) == 0
+
+
+def test_a_chain_is_kept_byte_for_byte_whatever_else_its_file_has(folder: Path, make: Make) -> None:
+    """Such as a friendly name in Latin-1, which OpenSSL copies in front, and line ends of Windows."""
+    chain = b"friendlyName: Z\xfcrich\r\n-----BEGIN CERTIFICATE-----\r\n"
+    assert make("keep", "tls-certificate", given=chain) == 0
+    assert (folder / "tls-certificate").read_bytes() == chain
+
+
+@pytest.mark.parametrize("words", [(), ("certificate", "localhost")])
+def test_a_full_disk_leaves_nothing_and_then_all_is_made(
+    folder: Path, make: Make, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))  # the sealing keys have 55 bytes
+        assert make(*words) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert contents(folder) == {}
+    assert make(*words) == 0
+
+
+@pytest.mark.parametrize("name", ["한글", "a" * 70, ""])
+def test_a_name_that_no_certificate_can_have_is_refused_in_one_line(
+    folder: Path, make: Make, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert make("certificate", name) == 1
+    assert capsys.readouterr().err.startswith("a certificate's NAME has ")
     assert contents(folder) == {}
 
 
