@@ -1,5 +1,6 @@
 """Backup and restore as operators run them, on both databases: with writes going on, killed, and refused."""
 
+import base64
 import random
 import re
 import shutil
@@ -10,15 +11,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from face_api.store import GivenKeys, open_store, sqlite_url
 from support.command import PROGRAM, face_api
 from support.crash import open_directly
 from support.light_server import light_photo
 from support.load import LIGHT_SETTINGS, Attempt, Ledger, callers
 from support.postgres import Postgres
 from support.server import LIGHT, environment_of, running_server
-from support.store import enroll
+from support.store import CALLER, enroll
 
 CALLERS = 6
 BACKUPS = 2
@@ -36,6 +39,12 @@ COPY_REFERENCES = """
 WITH RECURSIVE copies(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM copies WHERE n < :copies)
 INSERT INTO face_references (user_id, encoder_id, key_id, template, photo_digest, chip, created_at)
 SELECT user_id, encoder_id, key_id, template, photo_digest, zeroblob(10000), created_at FROM face_references, copies
+"""
+
+END_SESSION = """
+CREATE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END';
+CREATE TRIGGER end_session BEFORE INSERT ON face_references FOR EACH ROW EXECUTE FUNCTION end_session();
 """
 
 
@@ -214,6 +223,56 @@ def test_what_cannot_be_done_is_told_in_a_line_and_changes_nothing(tmp_path: Pat
             new.refuse(problem, "restore", damaged, *check)
     assert "whole, 1 companies" in new.run("restore", "--check", missing)
     assert "1 references" in new.run("restore", missing)
+
+
+def test_another_key_of_a_former_keys_id_is_told_by_check_and_restores_nothing(tmp_path: Path, url: str | None) -> None:
+    place, target = Place(tmp_path / "data", None), Place(tmp_path / "target", url)
+    first, second, other = (base64.b64encode(bytes([number]) * 32).decode() for number in range(3))
+    with closing(open_store(sqlite_url(place.folder), GivenKeys(f"k1:{first}"))) as store:
+        for number in range(30):
+            enroll(store, number, user=f"user{number}")
+    place.settings["keys"] = right = f"k2:{second},k1:{first}"
+    with closing(open_store(sqlite_url(place.folder), GivenKeys(right))) as store:
+        store.resealer.begin(CALLER)
+    file = tmp_path / "backup"
+    place.run("backup", file)
+    target.settings["keys"] = f"k2:{second},k1:{other}"
+    for check in (["--check"], []):
+        target.refuse("the sealing key k1 is not the one of that id that sealed", "restore", file, *check)
+    target.settings["keys"] = right
+    assert "whole, 1 companies" in target.run("restore", "--check", file)
+    assert "30 references" in target.run("restore", file)
+
+
+def test_a_session_that_postgresql_ends_is_told_in_a_line(tmp_path: Path, postgres: Postgres) -> None:
+    place = Place(tmp_path / "data", None)
+    with closing(open_directly(place.folder)) as store:
+        for number in range(3):  # of one alone, the driver has nothing in its pipeline
+            enroll(store, number)
+    place.run("backup", file := tmp_path / "backup")
+    target = Place(tmp_path / "target", postgres.new_database(), keys_of=place)
+    target.run("migrate")
+    with psycopg.connect(str(target.url), autocommit=True) as connection:
+        connection.execute(END_SESSION)
+    target.refuse("connection", "restore", file)  # it was terminated, or closed: whichever is read first
+    postgres.drop_database(str(target.url))
+
+
+def test_no_command_uses_a_postgresql_database_of_another_encoding(tmp_path: Path, postgres: Postgres) -> None:
+    place = Place(tmp_path / "data", None)
+    with closing(open_directly(place.folder)) as store:
+        enroll(store, 1)
+    place.run("backup", file := tmp_path / "backup")
+    target = Place(tmp_path / "target", postgres.new_database(encoding="SQL_ASCII"), keys_of=place)
+    for command in (
+        ("migrate",),
+        ("migrate", "--to", "0004", "--yes"),
+        ("serve", "--port", "0", "--workers", "2"),
+        ("keys", "list"),
+        ("restore", file),
+    ):
+        target.refuse("has the encoding SQL_ASCII, not UTF8: make another one, CREATE DATABASE", *command)
+    postgres.drop_database(str(target.url))
 
 
 def test_a_disk_that_is_full_leaves_no_file(tmp_path: Path) -> None:

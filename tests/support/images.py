@@ -1,10 +1,15 @@
-"""What the tests of docker/ share: where it is, and its programs, which are in no package."""
+"""What the tests of docker/ share: where it is, its stacks, and its programs, which are in no package."""
 
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import yaml
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
+COMPOSE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 
 
 def load(path: Path) -> ModuleType:

@@ -120,10 +120,15 @@ class Postgres:
                 raise AssertionError(f"PostgreSQL did not start:\n{self.log_file.read_text()}")
             time.sleep(0.01)
 
-    def new_database(self, like: str = "template0") -> str:
-        """Create a database, an empty one or one like another that nobody is connected to; return its URL."""
+    def new_database(self, like: str = "template0", encoding: str = "UTF8") -> str:
+        """Create a database, an empty one or one like another that nobody is connected to; return its URL.
+
+        One like another has the same encoding.
+        """
         name = f"test{next(self._numbers)}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(like))
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING {}").format(
+            sql.Identifier(name), sql.Identifier(like), sql.Literal(encoding)
+        )
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement)
         return self._url(name)

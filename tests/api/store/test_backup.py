@@ -1,5 +1,6 @@
 """Backup and restore, from either database into either."""
 
+import base64
 import io
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from face_api.store import (
     Database,
     GivenKeys,
     KeyFile,
+    Keys,
+    KeysError,
     Snapshot,
     Store,
     StoreDamagedError,
@@ -78,7 +81,27 @@ def written(store: Store) -> bytes:
     return file.getvalue()
 
 
-def restored(backup: bytes, url: URL, keys: KeyFile) -> BackupHead:
+def given(**keys: bytes) -> GivenKeys:
+    return GivenKeys(",".join(f"{key_id}:{base64.b64encode(key).decode()}" for key_id, key in keys.items()))
+
+
+def unpacked(backup: bytes, keys: Keys) -> tuple[dict[str, Any], list[Any]]:
+    """Return a backup's head and batches."""
+    unpacker = msgpack.Unpacker(timestamp=3)
+    for chunk in open_stream(io.BytesIO(backup), keys):
+        unpacker.feed(chunk)
+    head, *batches = unpacker
+    return head, batches
+
+
+def packed(head: dict[str, Any], batches: list[Any], keys: Keys) -> bytes:
+    """Return a backup that is genuine, whatever it holds."""
+    file = io.BytesIO()
+    seal_stream([msgpack.packb(value, datetime=True) for value in (head, *batches)], file, keys)
+    return file.getvalue()
+
+
+def restored(backup: bytes, url: URL, keys: Keys) -> BackupHead:
     head, batches = read_backup(io.BytesIO(backup), keys)
     counted: list[int] = []
     with closing(Database(url, patient=True)) as database:
@@ -178,12 +201,88 @@ def test_what_is_sealed_with_former_keys_comes_back_where_they_are(
     store.resealer.begin(CALLER)  # an unfinished rotation
     backup = written(store)
     head = restored(backup, url := target(), keys)
-    assert head.key_ids == sorted([former, keys.current()])
+    assert head.proofs.keys() == {former, keys.current()}
     with closing(open_store(url, keys)) as other:
         assert content(other) == content(store)
     without_former = "\n".join(line for line in key_file.read_text().splitlines() if former not in line)
     with pytest.raises(KeyMissingError, match=former):
         read_backup(io.BytesIO(backup), GivenKeys(without_former))
+
+
+def enroll_one(store: Store) -> None:
+    enroll(store, 1)
+
+
+def keep_an_answer(store: Store) -> None:
+    claim = store.idempotency.claim("caller", "a key", b"request")
+    assert isinstance(claim, Claim)
+    store.idempotency.complete(claim, 200, b"{}", None, None)
+
+
+def apply_a_tolerance(store: Store) -> None:
+    store.decisions.apply(CALLER, Applied(0.5, "e1", "", None, utc_now(), "test"), 0.6)
+
+
+@pytest.mark.parametrize("write", [enroll_one, keep_an_answer, apply_a_tolerance])
+def test_another_key_of_an_id_is_refused_whatever_the_right_one_sealed(
+    tmp_path: Path, write: Callable[[Store], None]
+) -> None:
+    first, second, third, other = (bytes([number]) * 32 for number in range(4))
+    url = sqlite_url(tmp_path)
+    open_store(url, given(k1=first)).close()
+    with closing(open_store(url, given(k2=second, k1=first))) as store:
+        write(store)
+    with closing(open_store(url, right := given(k3=third, k2=second, k1=first))) as store:
+        backup = written(store)
+    for key_id, keys in (
+        ("k1", given(k3=third, k2=second, k1=other)),  # it sealed the database's own keys
+        ("k2", given(k3=third, k2=other, k1=first)),
+    ):
+        with pytest.raises(KeysError, match=f"the sealing key {key_id} is not the one of that id"):
+            read_backup(io.BytesIO(backup), keys)
+    restored(backup, sqlite_url(tmp_path / "restored"), right)
+
+
+@pytest.mark.parametrize("is_secret", [False, True])
+def test_another_key_restores_nothing_even_where_the_backup_does_not_prove_which_it_was(
+    store: Store, keys: KeyFile, target: Target, *, is_secret: bool
+) -> None:
+    former = keys.current()
+    for number in range(3):
+        enroll(store, number)
+    if is_secret:
+        keys.renew()
+    else:
+        store.resealer.begin(CALLER)
+    head, batches = unpacked(written(store), keys)
+    head["proofs"] = dict.fromkeys(head["proofs"])
+    backup = packed(head, batches, keys)
+    current = keys.current()
+    others = given(**{current: keys.key(current), former: bytes(32)})
+    with pytest.raises(KeysError, match=f"the sealing key {former} is not the one of that id"):
+        restored(backup, url := target(), others)
+    restored(backup, url, keys)  # since it is empty still
+    with closing(open_store(url, keys)) as other:
+        assert content(other) == content(store)
+
+
+def test_what_is_damaged_or_whose_key_is_gone_comes_back_as_it_is(tmp_path: Path) -> None:
+    first, second, third = (bytes([number]) * 32 for number in range(3))
+    url, target = sqlite_url(tmp_path / "data"), sqlite_url(tmp_path / "restored")
+    with closing(open_store(url, given(k1=first))) as store:
+        keep_an_answer(store)
+    with closing(open_store(url, given(k2=second, k1=first))) as store:
+        store.resealer.begin(CALLER)
+        enroll(store, 1)
+        rows(store, "UPDATE face_references SET photo_digest = template")
+    with closing(open_store(url, given(k3=third, k2=second))) as store:
+        store.resealer.begin(CALLER)
+        backup, before = written(store), content(store)
+    others = given(k3=third, k2=first, k1=second)  # nothing tells them from the right ones
+    head = restored(backup, target, others)
+    assert {key_id for key_id, proof in head.proofs.items() if proof is None} == {"k1", "k2"}
+    with closing(open_store(target, others)) as other:
+        assert content(other) == before
 
 
 def test_a_database_that_holds_something_is_left_as_it_is(store: Store, keys: KeyFile, target: Target) -> None:
@@ -195,6 +294,19 @@ def test_a_database_that_holds_something_is_left_as_it_is(store: Store, keys: Ke
         with pytest.raises(SchemaError, match=r"not empty: \w+ has rows\. Restore into a new one"):
             restored(backup, url, keys)
         assert content(other) == before
+
+
+def test_nothing_is_restored_into_a_postgresql_database_of_another_encoding(
+    postgres: Postgres, tmp_path: Path, keys: KeyFile
+) -> None:
+    with closing(open_store(sqlite_url(tmp_path / "data"), keys)) as store:
+        backup = written(store)
+    url = postgres.new_database(encoding="SQL_ASCII")
+    with pytest.raises(SchemaError, match="has the encoding SQL_ASCII, not UTF8"):
+        restored(backup, parse_url(url), keys)
+    with closing(Database(parse_url(url), patient=True)) as database, pytest.raises(SchemaError, match="SQL_ASCII"):
+        migrate_database(database, Vault(keys), REVISIONS[-2])
+    postgres.drop_database(url)
 
 
 def test_nobody_writes_to_the_database_while_it_is_restored(store: Store, keys: KeyFile, target: Target) -> None:
@@ -277,12 +389,9 @@ def test_a_backup_of_a_newer_version_is_refused(keys: KeyFile) -> None:
         ({"revision": "9999"}, "by a newer version of the service: its schema is 9999"),
         ({"something": "else"}, "by another version of the service"),
     ):
-        full = {"made_at": utc_now(), "audit_end": f"0:{'00' * 32}", "key_ids": [], "rows": {}, "last_ids": {}}
-        file = io.BytesIO()
-        seal_stream([msgpack.packb(full | head, datetime=True)], file, keys)
-        file.seek(0)
+        full = {"made_at": utc_now(), "audit_end": f"0:{'00' * 32}", "proofs": {}, "rows": {}, "last_ids": {}}
         with pytest.raises(BackupError, match=problem):
-            read_backup(file, keys)
+            read_backup(io.BytesIO(packed(full | head, [], keys)), keys)
 
 
 def without_its_last_rows(_head: dict[str, Any], batches: list[Any]) -> None:
@@ -339,16 +448,11 @@ def test_a_backup_that_is_genuine_but_not_as_this_version_writes_it_restores_not
     with closing(open_store(sqlite_url(tmp_path / "data"), keys, migrate=True)) as store:
         enroll(store, 1)
         backup = written(store)
-    unpacker = msgpack.Unpacker(timestamp=3)
-    for chunk in open_stream(io.BytesIO(backup), keys):
-        unpacker.feed(chunk)
-    head, *batches = unpacker
+    head, batches = unpacked(backup, keys)
     change(head, batches)
-    file = io.BytesIO()
-    seal_stream([msgpack.packb(value, datetime=True) for value in (head, *batches)], file, keys)
     url = sqlite_url(tmp_path / "restored")
     with pytest.raises(BackupError, match=r"by another version|more rows than it tells of, or fewer"):
-        restored(file.getvalue(), url, keys)
+        restored(packed(head, batches, keys), url, keys)
     restored(backup, url, keys)  # since it is empty still
 
 

@@ -237,13 +237,32 @@ def test_a_damaged_reference_does_not_stop_the_start(
         assert store.eraser.erase_user(CALLER, "withmind", "tamy")
 
 
-def test_a_postgresql_database_without_an_encoding_holds_text_all_the_same(postgres: Postgres, keys: KeyFile) -> None:
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII'")
-    url = f"{postgres.url.rpartition('/')[0]}/plain"
-    with closing(open_store(parse_url(url), keys, migrate=True)) as store:
-        enroll(store, 1)
-        store.api_keys.create(CALLER, "withmind", "출입구")
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_KR"])
+def test_a_postgresql_database_of_another_encoding_is_refused_with_what_to_do(
+    postgres: Postgres, keys: KeyFile, encoding: str
+) -> None:
+    url = postgres.new_database(encoding=encoding)
+    for patient in (False, True):
+        for migrate in (False, True):
+            with pytest.raises(SchemaError) as failure:
+                open_store(parse_url(url), keys, patient=patient, migrate=migrate)
+            check_message(str(failure.value))
+            assert f"has the encoding {encoding}, not UTF8" in str(failure.value)
+            assert "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0" in str(failure.value)
+    with psycopg.connect(url) as connection:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        assert connection.execute(count).fetchone() == (0,), "a connection was left open"
+        assert connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,)
+    with pytest.raises(KeysError):
+        keys.current()
+    postgres.drop_database(url)
+
+
+def test_a_client_encoding_of_the_environment_changes_no_text(
+    postgres: Postgres, keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "SQL_ASCII")
+    with closing(open_store(parse_url(url := postgres.new_database()), keys, migrate=True)) as store:
+        store.api_keys.create(CALLER, None, "출입구")
         assert [key.label for key in store.api_keys.page(CALLER).items] == ["출입구"]
-        store.audit.verify()
     postgres.drop_database(url)

@@ -14,6 +14,7 @@ from face_api.cli.common import (
     bar_of,
     data_dir_option,
     fail,
+    hush_drivers,
     moment,
     opened_store,
     operator,
@@ -76,6 +77,7 @@ def restore_command(file: Path, check: bool, data_dir: Path | None) -> None:
     backup is broken, and was when it was made.
     """
     settings = read_settings(data_dir=data_dir)
+    hush_drivers()
     with plain_errors(), _file_errors(file), file.open("rb") as stream:
         url, keys = location(settings)
         if check:

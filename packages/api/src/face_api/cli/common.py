@@ -46,8 +46,7 @@ def opened_store(data_dir: Path | None, *, make: bool = False) -> Iterator[Store
         make: make the embedded database where it is missing, as the service does when it starts.
     """
     settings = read_settings(data_dir=data_dir)
-    # Ctrl-C in the midst of a statement is no error that anybody could do something about.
-    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    hush_drivers()
     with plain_errors():
         if not make and (path := sqlite_file(settings)) is not None and not path.is_file():
             fail(f"there is no database {path}: name its folder, --data-dir or FACE_API_DATA_DIR")
@@ -56,6 +55,12 @@ def opened_store(data_dir: Path | None, *, make: bool = False) -> Iterator[Store
             yield store
         finally:
             store.close()
+
+
+def hush_drivers() -> None:
+    """Have the drivers log nothing of a session that ends: it is Ctrl-C, or what the command tells in plain words."""
+    for name in ("sqlalchemy.pool", "psycopg"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager

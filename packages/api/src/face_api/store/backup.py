@@ -5,7 +5,7 @@ BATCH_ROWS of its rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -19,14 +19,14 @@ from sqlmodel import SQLModel, col
 
 from face_api.store.audit import AuditTrail, Caller, Checkpoint, Subject
 from face_api.store.database import Database
-from face_api.store.decisions import keys_of_decisions
-from face_api.store.errors import BackupError, SchemaError, StoreDamagedError
-from face_api.store.idempotency import keys_of_answers
+from face_api.store.decisions import decisions_sealed_with, keys_of_decisions
+from face_api.store.errors import KEY_REMEDY, BackupError, KeysError, SchemaError, StoreDamagedError
+from face_api.store.idempotency import answers_sealed_with, keys_of_answers
 from face_api.store.keys import Keys
 from face_api.store.migrations import REVISIONS, revision_of
-from face_api.store.people import keys_of_references
+from face_api.store.people import keys_of_references, references_sealed_with
 from face_api.store.sealed_stream import open_stream, seal_stream
-from face_api.store.sealing import Vault
+from face_api.store.sealing import Sealed, Vault
 from face_api.store.sequences import go_on_behind, last_id
 from face_api.store.tables import AuditHead, Secret, table_of, utc_now
 
@@ -54,8 +54,9 @@ class BackupHead:
     """Of the schema."""
     audit_end: str
     """sequence:hash of the last entry of its audit trail."""
-    key_ids: Sequence[str]
-    """Of all keys with which something in its rows is sealed."""
+    proofs: Mapping[str, Sealed | None]
+    """By the id of each key with which something in its rows is sealed, one of these values, which it opened. None: it
+    was not there, or what it sealed was damaged."""
     rows: Mapping[str, int]
     """How many each table has."""
     last_ids: Mapping[str, int]
@@ -125,13 +126,11 @@ class Snapshot:
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables
         }
         end = connection.execute(select(col(AuditHead.sequence), col(AuditHead.hash))).one()
-        secrets = session.scalars(select(col(Secret.key_id)).distinct())
-        key_ids = chain(secrets, keys_of_references(session), keys_of_answers(session), keys_of_decisions(session))
         head = BackupHead(
             made_at=utc_now(),
             revision=revision_of(connection) or "",
             audit_end=str(Checkpoint(*end)),
-            key_ids=sorted(set(key_ids)),
+            proofs=_proofs(session, Vault(keys)),
             rows=counts,
             last_ids={table.name: last_id(connection, table) for table in tables if "id" in table.c},
         )
@@ -162,18 +161,40 @@ class Snapshot:
                 raise StoreDamagedError(f"a row of {table.name} holds what the service never wrote there") from error
 
 
+def _proofs(session: Session, vault: Vault) -> dict[str, Sealed | None]:
+    secrets = session.scalars(select(Secret)).all()
+    of_secrets = [secret.key_id for secret in secrets]
+    key_ids = chain(of_secrets, keys_of_references(session), keys_of_answers(session), keys_of_decisions(session))
+    proofs: dict[str, Sealed | None] = dict.fromkeys(sorted(set(key_ids)))
+    for key_id in proofs:
+        samples = chain(
+            [Sealed(secret.value, ("secret", secret.name)) for secret in secrets if secret.key_id == key_id],
+            references_sealed_with(session, key_id).values(),
+            decisions_sealed_with(session, key_id),
+            answers_sealed_with(session, key_id),
+        )
+        with suppress(KeysError):
+            proofs[key_id] = next(filter(vault.opens, samples), None)
+    return proofs
+
+
 def read_backup(file: BinaryIO, keys: Keys) -> tuple[BackupHead, Iterator[Batch]]:
     """Return what a backup says of itself, and its rows, each batch once it is known to be genuine.
 
     Raises (the iterator, too):
         BackupError: it is none, was changed or cut off, or another version made it.
-        KeyMissingError: a key is not there that opened it, or what is sealed in its rows.
+        KeysError: a key that opened it, or what is sealed in its rows, is not there, or is another one of that id.
         OSError: it cannot be read.
     """
     values = _unpacked(file, keys)
     head = BackupHead.parse(next(values, None))
-    for key_id in head.key_ids:
+    vault = Vault(keys)
+    for key_id, proof in head.proofs.items():
         keys.key(key_id)
+        if proof is not None and not vault.opens(proof):
+            raise KeysError(
+                f"the sealing key {key_id} is not the one of that id that sealed what the backup holds: {KEY_REMEDY}"
+            )
     return head, _batches(values, head.rows)
 
 

@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from face_api.store.errors import StatementRefusedError, StoreError, StoreUnavailableError
+from face_api.store.errors import SchemaError, StatementRefusedError, StoreError, StoreUnavailableError
 
 DATABASE_NAME = "face.sqlite3"
 BUSY_TIMEOUT_S = 10.0
@@ -402,7 +402,7 @@ def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "face-api",
-            "client_encoding": "utf8",  # a database in SQL_ASCII would give bytes where there is text
+            "client_encoding": "utf8",  # whatever PGCLIENTENCODING says, or the role's settings
             "options": " ".join(options),
             # A server that vanished without a word must not hold a request for the system's quarter of an hour.
             "keepalives_idle": 10,
@@ -413,7 +413,18 @@ def _open_postgresql(url: URL, statement_timeout_s: float | None) -> Engine:
     )
     if statement_timeout_s is not None:
         event.listen(engine, "do_connect", _connect_bounded)
+    event.listen(engine, "connect", _refuse_encoding)
     return engine
+
+
+def _refuse_encoding(connection: psycopg.Connection[Any], _record: object) -> None:
+    """Raise SchemaError where the database counts other characters than we do, or has no place for some."""
+    name, encoding = connection.info.dbname, connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SchemaError(
+            f"the database {name} has the encoding {encoding}, not UTF8: make another one, "
+            "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _server_settings(statement_timeout_s: float | None) -> Iterator[tuple[str, str]]:

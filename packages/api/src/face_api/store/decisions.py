@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from face_api.store.audit import AuditTrail, Caller, Subject, decisions_told
 from face_api.store.database import Database
 from face_api.store.errors import KeysError, StoreDamagedError
-from face_api.store.sealing import Vault, key_id_of
+from face_api.store.sealing import Sealed, Vault, key_id_of
 from face_api.store.tables import AppliedDecision, Reference, new_token, table_of
 from face_engine.calibration import Calibration, parse_calibration
 
@@ -129,6 +129,12 @@ class DecisionStore:
 def keys_of_decisions(session: Session) -> Iterator[str]:
     """Return the ids of the keys with which what is applied is sealed."""
     yield from session.scalars(select(_DECISION.c.key_id).distinct())
+
+
+def decisions_sealed_with(session: Session, key_id: str) -> list[Sealed]:
+    """Return what is applied and sealed with a key."""
+    rows = session.execute(select(*_DECISION.c).where(_DECISION.c.key_id == key_id))
+    return [Sealed(row.value, _place(row.encoder_id, row.token)) for row in rows]
 
 
 def reseal_decisions(session: Session, vault: Vault, current: str) -> None:

@@ -3,7 +3,7 @@
 StoreError
   StoreUnavailableError   the database cannot be read or written now
   StoreDamagedError       a sealed value does not open: changed, moved to another row, or sealed with another key
-  SchemaError             the database is of another version, or none of ours
+  SchemaError             the database is of another version, or none of ours, or has another encoding
   KeysError               the sealing keys cannot be used as they are given
     KeyMissingError       something is sealed with a key that is not among them
   BackupError             a file is no backup, or a damaged one
@@ -43,7 +43,7 @@ class StoreDamagedError(StoreError):
 
 
 class SchemaError(StoreError):
-    """The database is of another version of the service, or none of ours."""
+    """The database is of another version of the service, or none of ours, or has another encoding than UTF8."""
 
     reason = "store_schema"
 

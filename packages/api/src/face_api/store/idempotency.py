@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from face_api.store.database import Database
 from face_api.store.errors import StoreUnavailableError
 from face_api.store.people import Person, find_company, find_user, insert_new
-from face_api.store.sealing import Vault, key_id_of
+from face_api.store.sealing import SAMPLES, Sealed, Vault, key_id_of
 from face_api.store.tables import IdempotentRequest, new_token, table_of, utc_now
 
 ABANDONED_S = 120.0
@@ -44,6 +44,11 @@ _IS_CLAIMED = (
 _CLAIMED_HELD = select(_REQUEST.c.id).where(_IS_CLAIMED).with_for_update()
 _RELEASE = delete(_REQUEST).where(_IS_CLAIMED)
 _KEYS = select(_REQUEST.c.key_id).where(_REQUEST.c.key_id.is_not(None)).distinct()
+_SEALED_WITH = (
+    select(_REQUEST.c.digest, _REQUEST.c.status, _REQUEST.c.body)
+    .where(_REQUEST.c.key_id == bindparam("key_id"))
+    .limit(SAMPLES)
+)
 _UPDATE = update(_REQUEST).where(_REQUEST.c.id == bindparam("request"))
 
 Misuse = Literal["idempotency_key_reused", "idempotency_key_in_use"]
@@ -194,6 +199,12 @@ class IdempotencyStore:
 def keys_of_answers(session: Session) -> Sequence[str]:
     """Return the ids of the keys with which answers are sealed."""
     return session.scalars(_KEYS).all()
+
+
+def answers_sealed_with(session: Session, key_id: str) -> list[Sealed]:
+    """Return some of the answers that are sealed with a key: SAMPLES, or all that there are."""
+    rows = session.execute(_SEALED_WITH, {"key_id": key_id})
+    return [Sealed(row.body, place_of(row.digest, row.status)) for row in rows]
 
 
 def place_of(digest: bytes, status: int) -> tuple[str, ...]:

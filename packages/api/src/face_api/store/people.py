@@ -12,6 +12,7 @@ from sqlmodel import SQLModel, col
 
 from face_api.store.audit import Subject
 from face_api.store.errors import StoreUnavailableError
+from face_api.store.sealing import SAMPLES, Sealed
 from face_api.store.tables import Company, Reference, User, new_token, table_of, utc_now
 from face_engine.types import Template
 
@@ -78,6 +79,19 @@ _ROW_OF_USER = (
     .with_for_update()
 )
 _NEXT_KEY = select(func.min(col(Reference.key_id))).where(col(Reference.key_id) > bindparam("key_id"))
+_SEALED_WITH = (
+    select(
+        col(Reference.id),
+        col(Reference.photo_digest),
+        col(Company.name),
+        col(User.key),
+        col(Reference.encoder_id),
+    )
+    .join(User, col(User.id) == col(Reference.user_id))
+    .join(Company, col(Company.id) == col(User.company_id))
+    .where(col(Reference.key_id) == bindparam("key_id"))
+    .limit(SAMPLES)
+)
 _COMPANY_HELD: dict[Hold, Select[Any, Any]] = {
     "nothing": _COMPANY,
     "existence": _COMPANY.with_for_update(read=True, key_share=True),
@@ -135,6 +149,12 @@ def keys_of_references(session: Session) -> Iterator[str]:
     key_id: str | None = ""
     while key_id := session.execute(_NEXT_KEY, {"key_id": key_id}).scalar_one():
         yield key_id
+
+
+def references_sealed_with(session: Session, key_id: str) -> Mapping[int, Sealed]:
+    """Return a value of some of a key's references, by their ids: of SAMPLES, or of all that there are."""
+    rows = session.execute(_SEALED_WITH, {"key_id": key_id}).all()
+    return {reference_id: Sealed(value, ("photo_digest", *place)) for reference_id, value, *place in rows}
 
 
 def insert_new(session: Session, table: type[SQLModel], **values: object) -> int | None:

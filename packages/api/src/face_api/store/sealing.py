@@ -8,7 +8,8 @@ encoder id. Nonces are random: NIST SP 800-38D allows 2^32 of them for a key, so
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -20,6 +21,17 @@ from face_api.store.keys import KEY_BYTES, Keys
 VERSION = 1
 NONCE_BYTES = 12
 TAG_BYTES = 16
+
+SAMPLES = 3
+"""So many values tell whether a key is the one that it was: one or two may be damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A sealed value, and the place for which it is."""
+
+    value: bytes
+    place: Sequence[str]
 
 
 class Vault:
@@ -73,6 +85,14 @@ class Vault:
             return cipher.decrypt(nonce, rest, sealed[:start] + _encode(place))
         except (InvalidTag, ValueError) as error:
             raise StoreDamagedError(f"what is sealed with the key {key_id_of(sealed)} does not open") from error
+
+    def opens(self, sealed: Sealed) -> bool:
+        """Tell whether a value opens in its place. Raises KeysError where its key is not there."""
+        try:
+            self.open(sealed.value, *sealed.place)
+        except StoreDamagedError:
+            return False
+        return True
 
 
 def key_id_of(sealed: bytes) -> str:

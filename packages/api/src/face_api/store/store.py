@@ -3,12 +3,12 @@
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, insert, select
-from sqlmodel import col
+from sqlalchemy.orm import Session
 
 from face_api.settings import PREFIX, Settings, SettingsError
 from face_api.store.api_keys import ApiKeys
@@ -34,13 +34,13 @@ from face_api.store.idempotency import IdempotencyStore
 from face_api.store.inspector import Inspector
 from face_api.store.keys import GivenKeys, KeyFile, Keys
 from face_api.store.migrations import FIRST_SEALED, HEAD, REVISIONS, UNSEALED, downgrade, revision_of, upgrade
-from face_api.store.people import keys_of_references
+from face_api.store.people import keys_of_references, references_sealed_with
 from face_api.store.reencoding import Reencoder
 from face_api.store.registry import Registry
 from face_api.store.resealing import Resealer
-from face_api.store.sealing import Vault, key_id_of
+from face_api.store.sealing import SAMPLES, Vault, key_id_of
 from face_api.store.statistics import Statistics
-from face_api.store.tables import AuditHead, Company, Reference, Secret, User, table_of
+from face_api.store.tables import AuditHead, Secret, table_of
 
 AUDIT_KEY_BYTES = 32
 
@@ -49,7 +49,6 @@ logger = logging.getLogger(__name__)
 _AUDIT_KEY = "audit"
 _PEPPER = "api_keys"
 _SECRETS = {_AUDIT_KEY: "the audit trail", _PEPPER: "the API keys"}
-_SAMPLES = 3
 
 
 KEY_FILE_NAME = "face.keys"
@@ -136,9 +135,9 @@ def open_store(url: URL, keys: Keys, *, patient: bool = False, migrate: bool = F
             _check_schema(database)
         vault = Vault(keys, lambda: _check_key(database, keys))
         vault.approve()
-        audit = AuditTrail(database, _secret(database, vault, _AUDIT_KEY))
-        pepper = _secret(database, vault, _PEPPER)
-        _check_keys(database, vault)
+        with database.reading() as session:
+            own_keys = _check_keys(session, vault)
+        audit, pepper = AuditTrail(database, own_keys[_AUDIT_KEY]), own_keys[_PEPPER]
         decisions = DecisionStore(database, vault, audit)
         _check_decisions(decisions)
         statistics = Statistics(database)
@@ -215,12 +214,15 @@ def restore_database(
 ) -> None:
     """Put a backup's rows into a database that is new, or to which nothing was ever written: all of them, or none.
 
+    None where it could not be opened afterwards, with these keys.
+
     Args:
         done: is told of each batch how many rows it had.
 
     Raises:
         SchemaError: the database is not empty.
         BackupError: see read_backup.
+        KeysError: a key is missing, or not the one that it was.
         StoreUnavailableError: the database cannot be written, or the backup not be read.
     """
     with database.migrating() as connection:
@@ -229,6 +231,8 @@ def restore_database(
         _migrate(connection, vault, before, head.revision)
         insert_backup(connection, head, batches, done)
         _migrate(connection, vault, head.revision, HEAD)
+        with Session(connection) as session:
+            _check_keys(session, vault)
 
 
 def _migrate(connection: Connection, vault: Vault, before: str | None, revision: str) -> None:
@@ -280,12 +284,8 @@ def _check_schema(database: Database) -> None:
 
 def _check_key(database: Database, keys: Keys) -> None:
     """Raise KeysError where the keys are none of this database's: those of somebody else must seal nothing here."""
-    _secret(database, Vault(keys), _AUDIT_KEY)
-
-
-def _secret(database: Database, vault: Vault, name: str) -> bytes:
     with database.reading() as session:
-        return _open_secret(session.connection(), vault, name)
+        _open_secret(session.connection(), Vault(keys), _AUDIT_KEY)
 
 
 def _open_secret(connection: Connection, vault: Vault, name: str) -> bytes:
@@ -306,32 +306,22 @@ def _open_secret(connection: Connection, vault: Vault, name: str) -> bytes:
         raise KeysError(f"{error}; the database is sealed with the key {found.key_id}: {KEY_REMEDY}") from error
 
 
-def _check_keys(database: Database, vault: Vault) -> None:
-    """Make sure that there is a key, and the right one, for every reference."""
-    with database.reading() as session:
-        for key_id in keys_of_references(session):
-            rows = session.execute(
-                select(
-                    col(Reference.id),
-                    col(Reference.photo_digest),
-                    col(Company.name),
-                    col(User.key),
-                    col(Reference.encoder_id),
-                )
-                .join(User, col(User.id) == col(Reference.user_id))
-                .join(Company, col(Company.id) == col(User.company_id))
-                .where(col(Reference.key_id) == key_id)
-                .limit(_SAMPLES)
-            ).all()
-            if not rows or any(_opens(vault, sealed, *place) for _, sealed, *place in rows):
-                continue
-            if len(rows) == _SAMPLES:
-                raise KeysError(
-                    f"the sealing key {key_id} is not the one of that id that sealed references: {KEY_REMEDY}"
-                )
-            # So few may be damaged as well, and the others are not to wait for them.
-            for reference_id, *_ in rows:
-                logger.error("reference %d does not open with the key %s", reference_id, key_id)
+def _check_keys(session: Session, vault: Vault) -> Mapping[str, bytes]:
+    """Make sure that there is a key, and the right one, for every reference and the database's own keys; return these.
+
+    By their names. Raises SchemaError where one is gone, and KeysError.
+    """
+    own_keys = {name: _open_secret(session.connection(), vault, name) for name in _SECRETS}
+    for key_id in keys_of_references(session):
+        samples = references_sealed_with(session, key_id)
+        if any(map(vault.opens, samples.values())):
+            continue
+        if len(samples) == SAMPLES:
+            raise KeysError(f"the sealing key {key_id} is not the one of that id that sealed references: {KEY_REMEDY}")
+        # So few may be damaged as well, and the others are not to wait for them.
+        for reference_id in samples:
+            logger.error("reference %d does not open with the key %s", reference_id, key_id)
+    return own_keys
 
 
 def _check_decisions(decisions: DecisionStore) -> None:
@@ -341,11 +331,3 @@ def _check_decisions(decisions: DecisionStore) -> None:
             decisions.find(encoder_id)
     except StoreDamagedError as error:
         logger.error("the applied tolerance: %s: photos are not analysed until another one is applied", error)  # noqa: TRY400 - no bug
-
-
-def _opens(vault: Vault, sealed: bytes, *place: str) -> bool:
-    try:
-        vault.open(sealed, "photo_digest", *place)
-    except StoreDamagedError:
-        return False
-    return True
