@@ -43,8 +43,10 @@ def wait_for_what_lasts(inside: Callable[..., str], api: httpx2.Client, key: str
         signal_all("SIGSTOP")
         lasting = [pool.submit(get, path) for path in LASTING]
         time.sleep(1)  # so that they are the first ones to be given up
-        other = get("/v1/companies")
-        signal_all("SIGCONT")
+        try:
+            other = get("/v1/companies")
+        finally:
+            signal_all("SIGCONT")
         answers = [answer.result() for answer in lasting]
     expect(other.status_code == HTTPStatus.SERVICE_UNAVAILABLE, f"a halted API is answered {other.status_code}")
     expect(all(answer.is_success for answer in answers), f"what lasts is answered {answers}")

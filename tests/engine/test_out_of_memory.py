@@ -1,9 +1,11 @@
 """Memory that runs out is told as that, and given back: the next photo is answered."""
 
+import gc
 import json
 import subprocess
 import sys
 import weakref
+from traceback import walk_tb
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from face_engine.errors import InferenceError, OutOfMemoryError, RuntimeUnavaila
 from face_engine.networks.models import load_detector
 from face_engine.pipeline import FaceEngine
 from face_engine.runtimes import RUNTIMES, check_runtime, device_status, onnx
-from face_engine.runtimes.failures import HEAD_LENGTH, TAIL_LENGTH, inference_error
+from face_engine.runtimes.failures import HEAD_LENGTH, TAIL_LENGTH, inference_error, let_go
 from face_engine.types import Detection, ImageRGB
 from support.fakes import FakeRuntime
 from support.photos import noise, png
@@ -195,6 +197,29 @@ def test_an_error_keeps_no_photo() -> None:
         FaceEngine(Full()).analyse(png(noise(320, 200)))
     assert caught.value.__context__ is None
     assert decoded[0]() is None
+
+
+def test_an_error_is_gone_once_nobody_knows_it() -> None:
+    """Rather than when Python looks for what holds itself."""
+
+    def fail(_: object) -> None:
+        raise InferenceError("a network failed")
+
+    class Photo:
+        pass
+
+    photo = Photo()
+    alive = weakref.ref(photo)
+    gc.disable()
+    try:
+        with pytest.raises(InferenceError) as caught:
+            let_go(fail, photo)
+        del photo
+        frames = [frame.f_code.co_name for frame, _ in walk_tb(caught.value.__traceback__)]
+        assert frames == ["test_an_error_is_gone_once_nobody_knows_it", "let_go"]
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_does_not_keep_the_session_that_it_came_from() -> None:

@@ -1,5 +1,6 @@
 """What says of a container whether it is healthy, against real servers."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ def test_a_container_asks_itself_without_a_proxy() -> None:
         assert healthy.main(url) == 0
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.usefixtures("proxied")
 @pytest.mark.parametrize(("status", "is_healthy"), [(200, True), (503, False)])
 def test_the_proxy_asks_itself_without_another_one(tmp_path: Path, status: int, is_healthy: bool) -> None:

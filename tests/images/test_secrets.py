@@ -135,8 +135,13 @@ def test_a_chain_is_kept_byte_for_byte_whatever_else_its_file_has(folder: Path, 
 
 @pytest.mark.parametrize("words", [(), ("certificate", "localhost")])
 def test_a_full_disk_leaves_nothing_and_then_all_is_made(
-    folder: Path, make: Make, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+    folder: Path,
+    make: Make,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
 ) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the half of a module's would be left for everybody
     _, hard = before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))  # the sealing keys have 55 bytes

@@ -33,7 +33,7 @@ def survive_crashes(data_dir: Path, seed: int, rounds: int, database_url: str | 
         else:
             _kill_under_load(data_dir, settings, choice, ledger)
         if database_url is not None:
-            _wait_for_backends(database_url)
+            wait_for_backends(database_url)
         if number:
             with closing(open_directly(data_dir, database_url)) as store:
                 ledger.verify(store)
@@ -89,8 +89,8 @@ def _check_log(log: list[str]) -> None:
     assert not uneasy, "".join(uneasy)
 
 
-def _wait_for_backends(database_url: str) -> None:
-    """Wait until PostgreSQL has noticed that the server is gone: until then, what it was told last may take effect."""
+def wait_for_backends(database_url: str) -> None:
+    """Wait until PostgreSQL has noticed that a client is gone: until then, what it was told last may take effect."""
     deadline = time.monotonic() + BACKENDS_TIMEOUT_S
     with psycopg.connect(database_url, autocommit=True) as connection:
         while connection.execute(

@@ -285,6 +285,17 @@ def test_what_is_damaged_or_whose_key_is_gone_comes_back_as_it_is(tmp_path: Path
         assert content(other) == before
 
 
+def test_an_answer_that_somebody_emptied_is_in_a_backup_too(tmp_path: Path) -> None:
+    first, second = (bytes([number]) * 32 for number in range(2))
+    url = sqlite_url(tmp_path / "data")
+    open_store(url, given(k1=first)).close()
+    with closing(open_store(url, both := given(k2=second, k1=first))) as store:
+        keep_an_answer(store)
+        rows(store, "UPDATE idempotent_requests SET body = NULL")
+        head = restored(written(store), sqlite_url(tmp_path / "restored"), both)
+    assert (head.proofs["k1"] is None, head.proofs["k2"]) == (False, None)
+
+
 def test_a_database_that_holds_something_is_left_as_it_is(store: Store, keys: KeyFile, target: Target) -> None:
     backup = written(store)
     url = target()

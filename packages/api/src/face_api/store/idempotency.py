@@ -204,7 +204,7 @@ def keys_of_answers(session: Session) -> Sequence[str]:
 def answers_sealed_with(session: Session, key_id: str) -> list[Sealed]:
     """Return some of the answers that are sealed with a key: SAMPLES, or all that there are."""
     rows = session.execute(_SEALED_WITH, {"key_id": key_id})
-    return [Sealed(row.body, place_of(row.digest, row.status)) for row in rows]
+    return [Sealed(row.body or b"", place_of(row.digest, row.status)) for row in rows]
 
 
 def place_of(digest: bytes, status: int) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def inference_error(error: Exception) -> InferenceError:
 
 
 def let_go(call: Callable[..., Result], *arguments: object) -> Result:
-    """Call what runs networks. However long its error is known, it keeps no frame of it: no photo, and no network.
+    """Call what runs networks. However long its error is known, it keeps no frame of that: no pixels, and no network.
 
     Raises:
         InferenceError: as it does; OutOfMemoryError for its MemoryError.
@@ -42,7 +42,10 @@ def let_go(call: Callable[..., Result], *arguments: object) -> Result:
     except InferenceError as error:
         failure = error
     failure.__cause__ = failure.__context__ = None
-    raise failure.with_traceback(None)
+    try:
+        raise failure.with_traceback(None)
+    finally:
+        del failure, call, arguments  # the error holds this frame
 
 
 def message(error: Exception) -> str:
