@@ -46,7 +46,7 @@ MESSAGES = [
     "Error while calling cudnnCreate(&handles[i]) in file cudnn_dlibapi.cpp:104. code: 1, reason: CUDA Resources could "
     "not be allocated.",
 ]
-"""As ONNX Runtime 1.31 and dlib 20.0.1 write them."""
+"""As ONNX Runtime 1.31 and dlib 20.0.1 write them, by their own strings, and by what others were told on a GPU."""
 
 OTHER_MESSAGES = [
     of_cuda("CUDA failure 700: an illegal memory access was encountered", "cudaError", "cudaStreamSynchronize(stream)"),

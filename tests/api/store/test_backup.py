@@ -268,21 +268,24 @@ def test_another_key_restores_nothing_even_where_the_backup_does_not_prove_which
 
 def test_what_is_damaged_or_whose_key_is_gone_comes_back_as_it_is(tmp_path: Path) -> None:
     first, second, third = (bytes([number]) * 32 for number in range(3))
-    url, target = sqlite_url(tmp_path / "data"), sqlite_url(tmp_path / "restored")
+    url = sqlite_url(tmp_path / "data")
     with closing(open_store(url, given(k1=first))) as store:
         keep_an_answer(store)
     with closing(open_store(url, given(k2=second, k1=first))) as store:
         store.resealer.begin(CALLER)
         enroll(store, 1)
         rows(store, "UPDATE face_references SET photo_digest = template")
-    with closing(open_store(url, given(k3=third, k2=second))) as store:
+    with closing(open_store(url, same := given(k3=third, k2=second))) as store:
         store.resealer.begin(CALLER)
         backup, before = written(store), content(store)
-    others = given(k3=third, k2=first, k1=second)  # nothing tells them from the right ones
-    head = restored(backup, target, others)
-    assert {key_id for key_id, proof in head.proofs.items() if proof is None} == {"k1", "k2"}
-    with closing(open_store(target, others)) as other:
-        assert content(other) == before
+    other = given(k3=third, k2=first)  # nothing tells it from the right one
+    for number, keys in enumerate((same, other)):
+        head = restored(backup, target := sqlite_url(tmp_path / f"restored{number}"), keys)
+        assert head.proofs.keys() == {"k2", "k3"} and head.proofs["k2"] is None
+        with closing(open_store(target, keys)) as another:
+            assert content(another) == before
+    with pytest.raises(KeyMissingError, match="k2"):
+        read_backup(io.BytesIO(backup), given(k3=third))
 
 
 def test_an_answer_that_somebody_emptied_is_in_a_backup_too(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sqlmodel import SQLModel, col
 from face_api.store.audit import AuditTrail, Caller, Checkpoint, Subject
 from face_api.store.database import Database
 from face_api.store.decisions import decisions_sealed_with, keys_of_decisions
-from face_api.store.errors import KEY_REMEDY, BackupError, KeysError, SchemaError, StoreDamagedError
+from face_api.store.errors import KEY_REMEDY, BackupError, KeyMissingError, KeysError, SchemaError, StoreDamagedError
 from face_api.store.idempotency import answers_sealed_with, keys_of_answers
 from face_api.store.keys import Keys
 from face_api.store.migrations import REVISIONS, revision_of
@@ -55,8 +55,8 @@ class BackupHead:
     audit_end: str
     """sequence:hash of the last entry of its audit trail."""
     proofs: Mapping[str, Sealed | None]
-    """By the id of each key with which something in its rows is sealed, one of these values, which it opened. None: it
-    was not there, or what it sealed was damaged."""
+    """By the id of each key that is needed, since it was there and sealed something in its rows: one of these values,
+    which it opened. None: those were damaged."""
     rows: Mapping[str, int]
     """How many each table has."""
     last_ids: Mapping[str, int]
@@ -165,15 +165,15 @@ def _proofs(session: Session, vault: Vault) -> dict[str, Sealed | None]:
     secrets = session.scalars(select(Secret)).all()
     of_secrets = [secret.key_id for secret in secrets]
     key_ids = chain(of_secrets, keys_of_references(session), keys_of_answers(session), keys_of_decisions(session))
-    proofs: dict[str, Sealed | None] = dict.fromkeys(sorted(set(key_ids)))
-    for key_id in proofs:
+    proofs: dict[str, Sealed | None] = {}
+    for key_id in sorted(set(key_ids)):
         samples = chain(
             [Sealed(secret.value, ("secret", secret.name)) for secret in secrets if secret.key_id == key_id],
             references_sealed_with(session, key_id).values(),
             decisions_sealed_with(session, key_id),
             answers_sealed_with(session, key_id),
         )
-        with suppress(KeysError):
+        with suppress(KeyMissingError):  # of answers: the service goes without them, and so does a restore
             proofs[key_id] = next(filter(vault.opens, samples), None)
     return proofs
 
